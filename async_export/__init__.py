@@ -1,0 +1,55 @@
+"""Declarative, streaming exports of SQLAlchemy models for async Python."""
+
+from __future__ import annotations
+
+from async_export.errors import (
+    ConfigurationError,
+    EncodeError,
+    ExportError,
+    ExportStateError,
+    FormatLimitError,
+    LimitError,
+    MissingDependencyError,
+    RowError,
+    SinkError,
+    SourceError,
+    UnknownNameError,
+)
+from async_export.explain import Explanation
+from async_export.fields import Field, depends
+from async_export.formats import Encoder, available_formats, get_format, register_format
+from async_export.hooks import maybe_await
+from async_export.options import ResourceOptions
+from async_export.resources import ModelResource, Resource, resource_factory
+from async_export.results import ExportResult
+from async_export.run import ExportStream
+
+__all__ = (
+    "ConfigurationError",
+    "EncodeError",
+    "Encoder",
+    "Explanation",
+    "ExportError",
+    "ExportResult",
+    "ExportStateError",
+    "ExportStream",
+    "Field",
+    "FormatLimitError",
+    "LimitError",
+    "MissingDependencyError",
+    "ModelResource",
+    "Resource",
+    "ResourceOptions",
+    "RowError",
+    "SinkError",
+    "SourceError",
+    "UnknownNameError",
+    "available_formats",
+    "depends",
+    "get_format",
+    "maybe_await",
+    "register_format",
+    "resource_factory",
+)
+
+__version__ = "0.1.0"

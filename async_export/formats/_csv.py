@@ -1,0 +1,185 @@
+"""CSV, as :mod:`csv` and tablib write it (RFC 4180)."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+from async_export.errors import ConfigurationError, EncodeError
+from async_export.formats._encoder import Encoder
+from async_export.types import Cell, Column, Record
+
+__all__ = ("CSVEncoder",)
+
+WRITES_BOM = frozenset({"utf-16", "utf-32", "utf-8-sig"})
+"""Codecs that begin with a byte order mark of their own accord."""
+
+TAKES_BOM = frozenset({"utf-8", "utf-16-be", "utf-16-le", "utf-32-be", "utf-32-le"})
+"""Codecs that write one when they are given U+FEFF."""
+
+
+class CSVEncoder(Encoder):
+    r"""Comma-separated values; with the default options, byte for byte tablib's ``csv`` export.
+
+    None is written as nothing, every other cell as its ``str``. A record of one empty cell is
+    written as ``""``, since an empty line would be no record.
+
+    Args:
+        delimiter: What stands between cells, one character.
+        quotechar: What encloses cells that hold a special character; None with ``QUOTE_NONE``.
+        quoting: When to quote, one of the ``csv.QUOTE_*`` constants.
+        lineterminator: What ends a line. Cells with ``\r`` or ``\n`` are quoted whatever it is.
+        encoding: Name of a text codec.
+        bom: Whether to start with a byte order mark, by which Excel recognises UTF-8. For
+            UTF-8, UTF-16 and UTF-32; the codecs ``utf-16``, ``utf-32`` and ``utf-8-sig`` write
+            one anyhow, and never two.
+        header: Whether to write the line of headers.
+
+    Raises:
+        ConfigurationError: an option has no meaning, or the encoding cannot write it.
+    """
+
+    name: ClassVar[str] = "csv"
+    extension: ClassVar[str] = "csv"
+    content_type = "text/csv; charset=utf-8"
+    concatenable = True
+
+    def __init__(
+        self,
+        *,
+        delimiter: str = ",",
+        quotechar: str | None = '"',
+        quoting: int = csv.QUOTE_MINIMAL,
+        lineterminator: str = "\r\n",
+        encoding: str = "utf-8",
+        bom: bool = False,
+        header: bool = True,
+    ) -> None:
+        codec = _codec_name(encoding, f"{delimiter}{quotechar or ''}{lineterminator}")
+        if bom and codec not in TAKES_BOM | WRITES_BOM:
+            message = f"bom=True needs UTF-8, UTF-16 or UTF-32; the encoding is {encoding!r}"
+            raise ConfigurationError(message)
+        if not lineterminator:
+            raise ConfigurationError("lineterminator must not be empty")
+        if delimiter == quotechar or delimiter in ("\r", "\n"):
+            raise ConfigurationError(f"delimiter {delimiter!r} has another meaning already")
+        self.delimiter = delimiter
+        self.quotechar = quotechar
+        self.quoting = quoting
+        self.lineterminator = lineterminator
+        self.encoding = encoding
+        self.bom = bom
+        self.header = header
+        self.content_type = f"{type(self).content_type.partition(';')[0]}; charset={charset(codec)}"
+        self.concatenable = codec not in WRITES_BOM
+        self._writes_bom = bom and codec in TAKES_BOM
+        self._line_end = _line_end(lineterminator)
+        try:
+            self._make_writer([])
+        except (TypeError, ValueError, csv.Error) as error:
+            raise ConfigurationError(f"these options make no CSV: {error}") from error
+
+    def begin(self, columns: Sequence[Column]) -> bytes:
+        self._headers = tuple(column.header for column in columns)
+        self._lines: list[str] = []
+        self._writer = self._make_writer(self._lines)
+        # Codecs such as utf-16 have state: the first piece, and only that, gets the mark.
+        self._codec = codecs.getincrementalencoder(self.encoding)("strict")
+        mark = self._codec.encode("\ufeff") if self._writes_bom else b""
+        return mark + (self.encode([self._headers]) if self.header else b"")
+
+    def encode(self, records: Sequence[Record]) -> bytes:
+        try:
+            self._writer.writerows(records)
+            return self._codec.encode(self._take_text())
+        except csv.Error as error:
+            raise self._encode_error(str(error), records, self._try_writing) from error
+        except UnicodeEncodeError as error:
+            reason = f"a character that {self.encoding} cannot hold ({error.reason})"
+            raise self._encode_error(reason, records, self._try_encoding) from error
+
+    def end(self) -> bytes:
+        return self._codec.encode("", final=True)
+
+    def _make_writer(self, lines: list[str]) -> _RecordWriter:
+        # Appending each line to a list and joining takes half the time of a reused StringIO.
+        return csv.writer(
+            _Appender(lines),
+            delimiter=self.delimiter,
+            quotechar=self.quotechar,
+            quoting=self.quoting,  # type: ignore[arg-type]  # typeshed lists the constants
+            lineterminator=self._line_end,
+        )
+
+    def _take_text(self) -> str:
+        lines = self._lines[:]
+        self._lines.clear()
+        if self._line_end == self.lineterminator:
+            return "".join(lines)
+        surplus = len(self._line_end)
+        return "".join([line[:-surplus] + self.lineterminator for line in lines])
+
+    def _encode_error(
+        self, reason: str, records: Sequence[Record], attempt: Callable[[Cell], object]
+    ) -> EncodeError:
+        for record in records:
+            for header, cell in zip(self._headers, record, strict=False):
+                try:
+                    attempt(cell)
+                except (csv.Error, UnicodeEncodeError):
+                    return EncodeError(f"column {header!r}: {reason}")
+        return EncodeError(reason)
+
+    def _try_writing(self, cell: Cell) -> None:
+        # Not alone: a record of one empty cell has rules of its own.
+        self._make_writer([]).writerow([cell, "x"])
+
+    def _try_encoding(self, cell: Cell) -> None:
+        str(cell).encode(self.encoding)
+
+
+class _RecordWriter(Protocol):
+    """What :func:`csv.writer` returns; its class is private."""
+
+    def writerow(self, row: Record, /) -> object: ...
+
+    def writerows(self, rows: Sequence[Record], /) -> None: ...
+
+
+class _Appender:
+    """A list as the file that :func:`csv.writer` asks for."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
+
+
+def charset(codec: str) -> str:
+    """Name a Python codec as HTTP does (the IANA character set registry)."""
+    if codec == "utf-8-sig":
+        return "utf-8"
+    return codec.replace("iso8859-", "iso-8859-").replace("cp125", "windows-125")
+
+
+def _codec_name(encoding: str, sample: str) -> str:
+    """Return Python's own name of *encoding*, after trying it on the *sample*."""
+    try:
+        sample.encode(encoding)
+        return codecs.lookup(encoding).name
+    except UnicodeEncodeError as error:
+        message = f"encoding {encoding!r} cannot write the delimiter, quotechar or lineterminator"
+        raise ConfigurationError(message) from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"unknown text encoding {encoding!r}") from error
+
+
+def _line_end(lineterminator: str) -> str:
+    r"""Return the terminator for :mod:`csv`, by which it also decides which cells to quote.
+
+    Before Python 3.13 it quotes ``\r`` and ``\n`` only if they are in the terminator, and lets
+    the reader break the line elsewhere.
+    """
+    return lineterminator if "\r\n" in lineterminator else f"\r\n{lineterminator}"

@@ -1,0 +1,149 @@
+"""Records as JSON objects: what JSON and JSON Lines have in common."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from async_export.errors import ConfigurationError, EncodeError
+from async_export.types import Cell, Column, Kind, Record
+
+__all__ = ("JSON_NATIVES", "JSONObjects")
+
+JSON_NATIVES = frozenset(
+    {
+        Kind.ANY,
+        Kind.BOOLEAN,
+        Kind.DATE,
+        Kind.DATETIME,
+        Kind.FLOAT,
+        Kind.INTEGER,
+        Kind.JSON,
+        Kind.LIST,
+        Kind.TEXT,
+        Kind.TIME,
+        Kind.UUID,
+    }
+)
+"""Kinds whose native cells become JSON values; a decimal or duration is text in JSON too."""
+
+JSON_ERRORS = (RecursionError, TypeError, ValueError)
+"""What :mod:`json` raises: nested too deep, no JSON form, or not a number."""
+
+Dump: TypeAlias = Callable[[Any], str]
+
+
+class JSONObjects:
+    """The records of one export as JSON objects keyed by header.
+
+    Args:
+        columns: The columns, whose headers must differ from one another.
+        ensure_ascii: Whether to escape whatever is not ASCII.
+        prefix: Put before the first key of each object.
+
+    Raises:
+        ConfigurationError: two columns have the same header, and one would be lost.
+        EncodeError: a header has no representation in UTF-8.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, ensure_ascii: bool, prefix: str = "") -> None:
+        self.headers = tuple(column.header for column in columns)
+        _check_headers(self.headers)
+        self._keys = (prefix + self.headers[0], *self.headers[1:]) if columns else ()
+        # The C encoder exists only without indentation; it takes a whole batch per call.
+        self._dump: Dump = json.JSONEncoder(
+            ensure_ascii=ensure_ascii, allow_nan=False, default=_default
+        ).encode
+        for header in self.headers:
+            self._attempt(header, header)
+
+    def dump(self, records: Sequence[Record]) -> str:
+        """Return the *records* as one JSON list of objects.
+
+        Raises:
+            EncodeError: a cell has no JSON form; names its column and type.
+        """
+        objects = [dict(zip(self._keys, record, strict=True)) for record in records]
+        try:
+            return self._dump(objects)
+        except JSON_ERRORS:
+            # Most likely not a number; looking for it beforehand would cost every export.
+            return self._dump_finite(objects, records)
+
+    def to_bytes(self, text: str, records: Sequence[Record]) -> bytes:
+        """Return *text*, which was made of the *records*, in UTF-8.
+
+        Raises:
+            EncodeError: a cell holds a lone surrogate; names its column.
+        """
+        try:
+            return text.encode()
+        except UnicodeEncodeError as error:
+            self._raise_culprit(records)
+            raise EncodeError(_reason(error)) from error
+
+    def _dump_finite(self, objects: list[dict[str, Cell]], records: Sequence[Record]) -> str:
+        try:
+            return self._dump(_finite(objects))
+        except JSON_ERRORS as error:
+            self._raise_culprit(records)
+            raise EncodeError(_reason(error)) from error
+
+    def _raise_culprit(self, records: Sequence[Record]) -> None:
+        for record in records:
+            for header, cell in zip(self.headers, record, strict=True):
+                self._attempt(header, cell)
+
+    def _attempt(self, header: str, cell: Cell) -> None:
+        try:
+            self._dump(_finite(cell)).encode()
+        except JSON_ERRORS as error:
+            raise EncodeError(f"column {header!r}: {_reason(error)}") from error
+
+
+def _check_headers(headers: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for header in headers:
+        if header in seen:
+            message = (
+                f"two columns have the header {header!r}, and a JSON object holds only one of "
+                "them; give one another column_name"
+            )
+            raise ConfigurationError(message)
+        seen.add(header)
+
+
+def _default(value: Any) -> Any:
+    """Return what stands for *value* in JSON; called for what :mod:`json` does not know."""
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return _finite(value.value)
+    raise TypeError(f"a value of type {type(value).__name__!r} has no JSON form")
+
+
+def _finite(value: Any) -> Any:
+    """Return *value* with text in place of nan and the infinities, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else float.__repr__(value)
+    if isinstance(value, dict):
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong, without any part of the value."""
+    if isinstance(error, UnicodeEncodeError):
+        return f"a character that utf-8 cannot hold ({error.reason})"
+    if isinstance(error, RecursionError) or "Circular" in str(error):
+        return "a value that is nested too deep or contains itself"
+    return str(error)

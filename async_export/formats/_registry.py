@@ -1,0 +1,174 @@
+"""Formats by name and by file extension."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+from typing import Any, TypeVar
+
+from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.formats._encoder import Encoder
+from async_export.types import Kind
+
+__all__ = (
+    "available_formats",
+    "format_for_path",
+    "get_format",
+    "make_encoder",
+    "register_format",
+)
+
+EncoderClass = TypeVar("EncoderClass", bound=type[Encoder])
+
+_FORMATS: dict[str, type[Encoder]] = {}
+"""Encoder classes by their names in lower case, in the order of their registration."""
+
+
+def available_formats() -> tuple[type[Encoder], ...]:
+    """Return the encoder classes that are registered, in the order of their registration."""
+    return tuple(_FORMATS.values())
+
+
+def get_format(name: str) -> type[Encoder]:
+    """Return the encoder class that is called *name*, without regard to case.
+
+    Raises:
+        UnknownNameError: there is no such format.
+    """
+    try:
+        return _FORMATS[name.lower()]
+    except KeyError:
+        raise UnknownNameError("format", name, _FORMATS) from None
+
+
+def format_for_path(path: str | os.PathLike[str]) -> type[Encoder]:
+    """Return the encoder class for a file of that name, by the longest extension that fits.
+
+    Of two formats with the same extension it is the one registered first.
+
+    Raises:
+        UnknownNameError: no format has such an extension.
+    """
+    file_name = os.path.basename(os.fsdecode(path)).lower()  # noqa: PTH119 - any PathLike
+    fitting = [
+        encoder_class
+        for encoder_class in _FORMATS.values()
+        if file_name.endswith(f".{encoder_class.extension.lower()}")
+    ]
+    if not fitting:
+        known = dict.fromkeys(encoder_class.extension for encoder_class in _FORMATS.values())
+        raise UnknownNameError("file extension", file_name.partition(".")[2], known)
+    return max(fitting, key=lambda encoder_class: len(encoder_class.extension))
+
+
+def make_encoder(encoder: str | type[Encoder] | Encoder, /) -> Encoder:
+    """Return an encoder that is ready for ``begin`` and shared with no other export.
+
+    Args:
+        encoder: Name of a format, an encoder class that needs no options, or an instance
+            with options, which is copied.
+
+    Raises:
+        UnknownNameError: there is no format of that name.
+        ConfigurationError: it is none of the three, or the class needs options.
+    """
+    if isinstance(encoder, str):
+        encoder = get_format(encoder)
+    if isinstance(encoder, type):
+        return _without_options(encoder)
+    if not all(callable(getattr(encoder, method, None)) for method in _METHODS):
+        message = (
+            f"an object of type {type(encoder).__name__!r} is no format; expected the name of one, "
+            "an encoder class or an encoder"
+        )
+        raise ConfigurationError(message)
+    return copy.copy(encoder)
+
+
+def register_format(encoder_class: EncoderClass, *, replace: bool = False) -> EncoderClass:
+    """Make a format known by its name and extension; also a class decorator.
+
+    Args:
+        encoder_class: A subclass of :class:`Encoder`, or any class with all of its members.
+        replace: Whether it may take the place of another format with the same name.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        ConfigurationError: a member is missing or wrong, or the name is taken.
+    """
+    _check_encoder_class(encoder_class)
+    key = encoder_class.name.lower()
+    if not replace and _FORMATS.get(key, encoder_class) is not encoder_class:
+        message = (
+            f"there is a format {encoder_class.name!r} already; "
+            "register_format(…, replace=True) replaces it"
+        )
+        raise ConfigurationError(message)
+    _FORMATS[key] = encoder_class
+    return encoder_class
+
+
+_METHODS = ("begin", "encode", "end")
+
+
+def _without_options(encoder_class: type[Encoder]) -> Encoder:
+    try:
+        inspect.signature(encoder_class).bind()
+    except TypeError as error:
+        message = f"{encoder_class.__name__} cannot be made without options: {error}"
+        raise ConfigurationError(message) from error
+    return encoder_class()
+
+
+def _check_encoder_class(encoder_class: Any) -> None:
+    if not isinstance(encoder_class, type):
+        raise ConfigurationError(f"an encoder class is expected, not {encoder_class!r}")
+    where = encoder_class.__name__
+    if inspect.isabstract(encoder_class):
+        raise ConfigurationError(f"{where} must define {', '.join(_METHODS)}")
+    for method in _METHODS:
+        if not callable(getattr(encoder_class, method, None)):
+            raise ConfigurationError(f"{where} must have a method {method}")
+    for attribute, (fits, expected) in _ATTRIBUTES.items():
+        if not hasattr(encoder_class, attribute):
+            message = f"{where}.{attribute} is missing; it must be {expected}"
+            raise ConfigurationError(message)
+        if not fits(getattr(encoder_class, attribute)):
+            raise ConfigurationError(f"{where}.{attribute} must be {expected}")
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_extension(value: Any) -> bool:
+    return _is_word(value) and not value.startswith(".") and "/" not in value
+
+
+def _are_kinds(value: Any) -> bool:
+    return isinstance(value, frozenset) and all(isinstance(kind, Kind) for kind in value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and value > 0)
+
+
+_ATTRIBUTES = {
+    "name": (_is_word, "a name such as 'csv'"),
+    "extension": (_is_extension, "a file extension without its dot, such as 'csv'"),
+    "content_type": (_is_word, "a media type such as 'text/csv'"),
+    "cells": (("text", "native").__contains__, "'text' or 'native'"),
+    "natives": (_are_kinds, "a frozenset of Kind"),
+    "streaming": (_is_bool, "True or False"),
+    "max_rows": (_is_limit, "a number of rows above zero, or None"),
+    "concatenable": (_is_bool, "True or False"),
+    "offload": (_is_bool, "True or False"),
+}
+"""The attributes of an encoder class: what to check, and how to say it."""

@@ -1,0 +1,162 @@
+"""`ResourceOptions`: what Meta declares, and what a constructor may override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, tzinfo
+from typing import Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from async_export.errors import ConfigurationError, RowError, UnknownNameError
+
+__all__ = ("ALL", "OnError", "ResourceOptions")
+
+ALL: Final = "__all__"
+"""Value of ``Meta.fields`` that stands for every column of the model."""
+
+OnError: TypeAlias = Literal["raise", "skip"] | Callable[[RowError], Any]
+
+_SHAPE = frozenset({"model", "fields", "exclude", "export_order", "widgets", "name", "load"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceOptions:
+    """The options of a resource: ``class Meta`` sets them, a constructor overrides some.
+
+    Attributes:
+        model: Mapped class or Table that is exported.
+        fields: Names or paths to export, in order; ``"__all__"`` for every column.
+        exclude: Names that are not exported.
+        export_order: Names that come first, in this order.
+        widgets: By field name, a widget or the keyword arguments of the column's own one.
+        name: What the resource is called for people; by default the class's name.
+        load: Loader options for the mapped objects that hooks receive.
+        order_by: What ``get_queryset`` orders by; by default the primary key, None for nothing.
+        batch_size: Rows fetched together; None lets it follow what a batch costs.
+        chunk_size: Bytes after which a chunk leaves; a chunk may be bigger.
+        timezone: Zone in which aware datetimes are written: a name or a tzinfo.
+        native: Native cells (True) or text cells (False), whatever the format prefers.
+        hook_concurrency: Rows of a batch whose async hooks run at once; output keeps its order.
+        hooks_use_database: Whether hooks query through ``self.session``.
+        max_rows: More rows than this are a LimitError; None for no limit.
+        on_error: What a failing row does: stop the export, be skipped and counted, or call
+            a function with the RowError, that skips the row by returning.
+        on_unrepresentable: What becomes of values that Python's types cannot hold, such as
+            infinite dates: the database's own text, an error, or null.
+    """
+
+    model: Any = None
+    fields: Sequence[str] | str | None = None
+    exclude: Sequence[str] = ()
+    export_order: Sequence[str] = ()
+    widgets: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    load: Sequence[Any] = ()
+    order_by: Any = ALL
+    batch_size: int | None = None
+    chunk_size: int = 65_536
+    timezone: tzinfo | str = UTC
+    native: bool | None = None
+    hook_concurrency: int = 1
+    hooks_use_database: bool = False
+    max_rows: int | None = None
+    on_error: OnError = "raise"
+    on_unrepresentable: Literal["text", "error", "null"] = "text"
+
+    def __post_init__(self) -> None:
+        for name in ("exclude", "export_order", "fields"):
+            self._check_names(name)
+        self._check_number("batch_size", 1)
+        self._check_number("chunk_size", 1)
+        self._check_number("hook_concurrency", 1)
+        self._check_number("max_rows", 0)
+        self._check_choice("on_error", ("raise", "skip"), function=True)
+        self._check_choice("on_unrepresentable", ("text", "error", "null"))
+        self._check_choice("native", (True, False, None))
+        if not isinstance(self.widgets, Mapping):
+            raise ConfigurationError("widgets takes a dict of field names")
+        if self.hook_concurrency > 1 and self.hooks_use_database:
+            raise ConfigurationError(
+                "hooks_use_database needs hook_concurrency=1: one connection serves one hook at "
+                "a time; look up in prepare_batch, which runs alone"
+            )
+        object.__setattr__(self, "timezone", _zone(self.timezone))
+
+    @classmethod
+    def from_meta(cls, values: Mapping[str, Any], owner: str) -> ResourceOptions:
+        """Make options of the attributes of a Meta class.
+
+        Raises:
+            UnknownNameError: an attribute is no option.
+            ConfigurationError: a value is impossible; the message names *owner*.
+        """
+        known = [each.name for each in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise UnknownNameError("option", name, known, f"{owner}.Meta")
+        try:
+            return cls(**values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{owner}.Meta: {error}") from error
+
+    def override(self, values: Mapping[str, Any], owner: str) -> ResourceOptions:
+        """Give these options with the ones that a constructor sets.
+
+        Raises:
+            UnknownNameError: a keyword is no option.
+            ConfigurationError: an option that only Meta may set, or an impossible value.
+        """
+        if not values:
+            return self
+        known = [each.name for each in fields(self) if each.name not in _SHAPE]
+        for name in values:
+            if name in _SHAPE:
+                raise ConfigurationError(f"{owner}({name}=...): set it in {owner}.Meta")
+            if name not in known:
+                raise UnknownNameError("option", name, known, owner)
+        return replace(self, **values)
+
+    def _check_names(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None or (name == "fields" and value == ALL):
+            return
+        names = [] if isinstance(value, str) else list(value)
+        if isinstance(value, str) or not all(isinstance(each, str) for each in names):
+            raise ConfigurationError(f"{name} takes a sequence of names, such as ('id', 'name')")
+        twice = sorted({each for each in names if names.count(each) > 1})
+        if twice:
+            raise ConfigurationError(f"{name} names {twice[0]!r} twice")
+        object.__setattr__(self, name, tuple(names))
+
+    def _check_number(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if value is None and name in {"batch_size", "max_rows"}:
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigurationError(f"{name} takes a whole number from {least}, not {value!r}")
+
+    def _check_choice(self, name: str, choices: tuple[Any, ...], *, function: bool = False) -> None:
+        value = getattr(self, name)
+        if value in choices or (function and callable(value)):
+            return
+        also = " or a function" if function else ""
+        raise ConfigurationError(
+            f"{name} takes {', '.join(map(repr, choices))}{also}, not {value!r}"
+        )
+
+
+def _zone(zone: Any) -> tzinfo:
+    if isinstance(zone, tzinfo):
+        return zone
+    if not isinstance(zone, str):
+        raise ConfigurationError(f"timezone takes a zone's name or a tzinfo, not {zone!r}")
+    if zone.upper() == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"unknown timezone {zone!r}; names are as in 'Europe/Paris', and Windows needs "
+            "the package tzdata"
+        ) from error

@@ -1,0 +1,1 @@
+"""What async_export knows about PostgreSQL; nothing here knows a resource."""

@@ -1,0 +1,197 @@
+"""The async queryset iterator: a statement or an iterable, in batches of bounded size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Generator,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing
+from typing import Any, Final, Protocol
+
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncResult
+
+from async_export.binds import Database, source_error
+from async_export.errors import ConfigurationError, SourceError
+
+__all__ = ("BatchSize", "IterableSource", "ResultSource", "Source")
+
+FIRST_BATCH: Final = 100
+"""Rows of the first batch, before anything is known about what they cost."""
+
+LARGEST_BATCH: Final = 10_000
+"""Rows: more of them bring no more speed."""
+
+GROW_BELOW: Final = 0.0025
+"""Seconds of work: a cheaper batch is doubled."""
+
+SHRINK_ABOVE: Final = 0.005
+"""Seconds of work that a batch may hold the event loop for."""
+
+BATCH_BYTES: Final = 1_048_576
+"""Bytes of output that a batch may make."""
+
+
+class BatchSize:
+    """How many rows the next batch has: fixed, or by what the last one cost.
+
+    The cost is the processor time of this thread between two fetches, so that a batch holds the
+    event loop for about 5 ms at most, and wide rows come in small batches.
+
+    Args:
+        fixed: Rows of every batch; None to adapt.
+    """
+
+    def __init__(self, fixed: int | None = None) -> None:
+        self._fixed = fixed
+        self.rows = fixed or FIRST_BATCH
+        self._began = time.thread_time()
+
+    def begin(self) -> None:
+        """Note that a fetch begins."""
+        self._began = time.thread_time()
+
+    def learn(self, rows: int, size: int) -> None:
+        """Learn that the batch had *rows* rows and made *size* bytes."""
+        if self._fixed is not None or not rows:
+            return
+        cost = time.thread_time() - self._began
+        if cost < GROW_BELOW and size < BATCH_BYTES:
+            # A short batch, such as the last one, says nothing about bigger ones.
+            if rows >= self.rows:
+                self.rows = min(self.rows * 2, LARGEST_BATCH)
+        elif cost > SHRINK_ABOVE or size > BATCH_BYTES:
+            share = min(SHRINK_ABOVE / max(cost, 1e-9), BATCH_BYTES / max(size, 1))
+            self.rows = max(1, int(rows * share))
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
+        """Give lists of at most ``size.rows`` rows, as it is at each fetch; never an empty one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open; more than once does no harm."""
+        ...
+
+
+class ResultSource:
+    """Rows of a statement, from a server-side cursor.
+
+    Args:
+        result: The open result.
+    """
+
+    def __init__(self, result: AsyncResult[Any]) -> None:
+        self._result = result
+        self.names = tuple(result.keys())
+        self.fetched = 0
+
+    @classmethod
+    async def open(
+        cls, database: Database, statement: Any, *, orm: bool, rows: int
+    ) -> ResultSource:
+        """Run *statement*; its rows stay with the server until they are fetched.
+
+        Args:
+            database: Where to run it.
+            statement: What to run.
+            orm: Whether mapped objects are wanted.
+            rows: How many rows the first fetch will take.
+
+        Raises:
+            SourceError: the database refuses the statement, or is gone.
+            ConfigurationError: the statement's loader options cannot be streamed.
+        """
+        runner = database.session if orm else database.connection
+        try:
+            return cls(await runner.stream(statement, execution_options={"yield_per": rows}))
+        except (DBAPIError, OSError) as error:
+            raise source_error(error) from error
+        except InvalidRequestError as error:
+            raise ConfigurationError(
+                "the queryset cannot be streamed: joined or subquery loading of collections "
+                f"needs all rows at once; use selectinload ({error})"
+            ) from error
+        except SQLAlchemyError as error:
+            raise ConfigurationError(f"the queryset is no valid statement: {error}") from error
+
+    async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
+        """Give lists of rows."""
+        while True:
+            size.begin()
+            try:
+                rows = await self._result.fetchmany(size.rows)
+            except (DBAPIError, OSError, ValueError, OverflowError) as error:
+                raise _failed(error, self.fetched) from error
+            if not rows:
+                return
+            self.fetched += len(rows)
+            yield rows
+
+    async def aclose(self) -> None:
+        """Close the cursor."""
+        await self._result.close()
+
+
+def _failed(error: BaseException, rows: int) -> Exception:
+    if isinstance(error, DBAPIError | OSError):
+        return source_error(error, rows)
+    # What a driver or result processor cannot turn into a Python value; its text may hold data.
+    name = type(error).__name__
+    return SourceError(f"a value of the database could not be read: {name}", rows)
+
+
+class IterableSource:
+    """Objects of a sync or async iterable; the iterator is closed with the source.
+
+    Args:
+        items: What to iterate over.
+    """
+
+    def __init__(self, items: AsyncIterable[Any] | Iterable[Any]) -> None:
+        self._items = items
+
+    async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
+        """Give lists of objects."""
+        async with aclosing(_each(self._items)) as items:
+            batch: list[Any] = []
+            size.begin()
+            async for item in items:
+                batch.append(item)
+                if len(batch) >= size.rows:
+                    yield batch
+                    batch = []
+                    size.begin()
+            if batch:
+                yield batch
+
+    async def aclose(self) -> None:
+        """Nothing is open between batches."""
+
+
+async def _each(items: AsyncIterable[Any] | Iterable[Any]) -> AsyncGenerator[Any, None]:
+    """Iterate over either kind, and close the iterator that this made."""
+    if isinstance(items, AsyncIterable):
+        iterator = aiter(items)
+        try:
+            async for item in iterator:
+                yield item
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
+        return
+    plain = iter(items)
+    try:
+        for item in plain:
+            yield item
+    finally:
+        if isinstance(plain, Generator):
+            plain.close()

@@ -1,0 +1,534 @@
+"""Resources: what is exported and how. Their methods are the hooks, and the ways out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, ClassVar, Self
+
+import tablib
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
+
+from async_export.binds import Bind, check_bind
+from async_export.declare import (
+    check_hooks,
+    check_names,
+    check_paths,
+    collect_fields,
+    collect_options,
+    mapper_of,
+    when_configured,
+)
+from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.explain import Explanation, explain_plan
+from async_export.fields import Field
+from async_export.formats import Encoder, format_for_path, make_encoder
+from async_export.hooks import default_hook, is_overridden
+from async_export.options import ALL, ResourceOptions
+from async_export.paths import key_names
+from async_export.plan import CellSpec
+from async_export.results import ExportResult
+from async_export.run import ExportStream, Run, running
+from async_export.sinks import FileSink, make_sink
+from async_export.sqltypes import widget_for_type
+from async_export.types import Kind, Record
+from async_export.widgets import Widget
+
+__all__ = ("ModelResource", "Resource", "resource_factory")
+
+
+class Resource:
+    """What is exported, and how.
+
+    A subclass declares fields and, in ``class Meta``, options; it overrides hooks, which may be
+    ``def`` or ``async def``. Every export works on a copy of the resource that has `fields` of
+    its own, so hooks may set attributes, and one resource may serve many exports at once.
+
+    Args:
+        bind: Where selects run: an AsyncEngine, async_sessionmaker, AsyncSession or
+            AsyncConnection. Not needed for querysets of objects at hand.
+        **options: Options that override those of Meta; see `ResourceOptions`.
+
+    Attributes:
+        bind: Where selects run.
+        options: The options.
+        fields: The fields by name, in the order of the output; hooks that run before the first
+            row may add, drop and change them.
+
+    Raises:
+        UnknownNameError: an option that does not exist.
+        ConfigurationError: an impossible option or bind.
+    """
+
+    _meta: ClassVar[ResourceOptions] = ResourceOptions()
+    _declared: ClassVar[Mapping[str, Field]] = {}
+    _names: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._meta = collect_options(cls)
+        cls._declared = collect_fields(cls)
+        cls._names = check_names(cls, cls._meta, cls._declared)
+        if not is_overridden(cls.before_export):
+            check_hooks(cls, cls._meta, cls._declared, cls._names)
+        mapper = mapper_of(cls._meta.model)
+        if mapper is not None:
+            when_configured(mapper, cls._check_paths)
+
+    def __init__(self, bind: Bind | None = None, **options: Any) -> None:
+        check_bind(bind)
+        self.bind = bind
+        self.options = self._meta.override(options, type(self).__name__)
+        self.fields = {name: self._new_field(name) for name in self._names}
+        self._run: Run | None = None
+        self._session: AsyncSession | None = None
+
+    # --- hooks, in the order in which they run ----------------------------------------------
+
+    @default_hook
+    def before_export(self, queryset: Any, **kwargs: Any) -> Awaitable[None] | None:
+        """Prepare the export; it may add, drop and change ``self.fields``.
+
+        Args:
+            queryset: What the caller passed; None if nothing.
+            **kwargs: The caller's keywords.
+        """
+
+    @default_hook
+    def get_queryset(self) -> Any:
+        """Give what to export when the caller passes nothing."""
+        raise ConfigurationError(
+            f"{type(self).__name__} has no model; pass a queryset, or override get_queryset"
+        )
+
+    @default_hook
+    def filter_export(self, queryset: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - for overriding
+        """Give the queryset to use in place of *queryset*."""
+        return queryset
+
+    @default_hook
+    def get_export_order(self) -> Sequence[str]:
+        """Give the names of the fields, in the order of the output."""
+        return list(self.fields)
+
+    @default_hook
+    def get_export_fields(self, selected_fields: Sequence[str] | None = None) -> list[Field]:
+        """Give the fields to export: the selected ones in that order, or all.
+
+        Args:
+            selected_fields: Names or headers of fields.
+
+        Raises:
+            UnknownNameError: a selected field does not exist.
+            ConfigurationError: there is nothing to export.
+        """
+        for name, field in self.fields.items():
+            field.name = name  # hooks may have added some
+        names = self.get_export_order() if selected_fields is None else selected_fields
+        if isinstance(names, str):
+            raise ConfigurationError(f"fields takes a sequence of names, not {names!r}")
+        chosen = [self._find_field(name) for name in names]
+        if not chosen:
+            raise ConfigurationError(f"{type(self).__name__} has no fields to export")
+        return chosen
+
+    @default_hook
+    def get_export_headers(self, selected_fields: Sequence[str] | None = None) -> Any:
+        """Give the headers, one for each field to export."""
+        return [field.header for field in self.get_export_fields(selected_fields)]
+
+    @default_hook
+    def iter_queryset(self, queryset: Any) -> AsyncIterator[Any]:
+        """Iterate over the instances of *queryset*, one by one.
+
+        Overriding it makes the export build mapped objects.
+        """
+        return self._iter_instances(queryset)
+
+    @default_hook
+    def iter_batches(self, queryset: Any) -> AsyncIterator[Sequence[Any]]:
+        """Iterate over the instances of *queryset*, in lists of what is fetched together.
+
+        Overriding it makes the export build mapped objects.
+        """
+        return self._current_run().fetch(queryset)
+
+    @default_hook
+    def prepare_batch(self, batch: Sequence[Any], **kwargs: Any) -> Awaitable[None] | None:
+        """Look up what the hooks of a whole batch need, in one query instead of one per row.
+
+        Args:
+            batch: What the hooks will receive, row by row.
+            **kwargs: The caller's keywords.
+        """
+
+    @default_hook
+    def export_resource(
+        self, instance: Any, selected_fields: Sequence[str] | None = None, **kwargs: Any
+    ) -> Any:
+        """Give the record of *instance*: one cell for each field, or an awaitable of it."""
+        fields = self.get_export_fields(selected_fields)
+        cells = [self.export_field(field, instance, **kwargs) for field in fields]
+        return _awaited(cells) if any(hasattr(c, "__await__") for c in cells) else cells
+
+    @default_hook
+    def export_field(self, field: Field, instance: Any, **kwargs: Any) -> Any:
+        """Give the cell of *field*: from its dehydrate hook, or from the field itself."""
+        hook = field.dehydrate_method or f"dehydrate_{field.name}"
+        method = getattr(self, hook, None) if isinstance(hook, str) else hook
+        return field.export(instance, **kwargs) if method is None else method(instance)
+
+    @default_hook
+    def after_export(self, queryset: Any, result: Any, **kwargs: Any) -> Awaitable[None] | None:
+        """Finish the export.
+
+        Args:
+            queryset: What was exported.
+            result: The Dataset for `export`, an ExportResult otherwise.
+            **kwargs: The caller's keywords.
+        """
+
+    def widget_for_column(self, name: str, sqltype: TypeEngine[Any]) -> Widget:  # noqa: ARG002
+        """Choose the widget of a column whose field has none of its own.
+
+        Args:
+            name: Name of the field.
+            sqltype: SQLAlchemy type of the column, or the type that the field declares.
+        """
+        return widget_for_type(sqltype)
+
+    # --- ways out ---------------------------------------------------------------------------
+
+    async def export(
+        self, queryset: Any = None, *, fields: Sequence[str] | None = None, **kwargs: Any
+    ) -> tablib.Dataset:
+        """Export into a Dataset, in memory.
+
+        Args:
+            queryset: A select or an iterable; by default what ``get_queryset`` gives.
+            fields: Names or headers of the fields to export, in order; by default all.
+            **kwargs: Reach every hook, and the widgets.
+
+        Raises:
+            ExportError: as its tree says; see `async_export.errors`.
+        """
+        async with self._begin(queryset, CellSpec(self._form()), fields, kwargs) as run:
+            dataset = tablib.Dataset(headers=[column.header for column in run.plan.columns])
+            async with aclosing(run.batches()) as batches:
+                async for records in batches:
+                    dataset.extend(records)
+            await run.finish(dataset)
+        return dataset
+
+    async def export_to(
+        self,
+        target: Any,
+        format: str | type[Encoder] | Encoder | None = None,  # noqa: A002 - the field's word
+        queryset: Any = None,
+        *,
+        fields: Sequence[str] | None = None,
+        overwrite: bool = True,
+        **kwargs: Any,
+    ) -> ExportResult:
+        """Export to a path, a binary file object, or a coroutine function that takes chunks.
+
+        A file appears under its name complete, or not at all.
+
+        Args:
+            target: Where to write.
+            format: Name of a format, or an encoder; by default by the path's extension.
+            queryset: A select or an iterable; by default what ``get_queryset`` gives.
+            fields: Names or headers of the fields to export, in order; by default all.
+            overwrite: Whether an existing file may be replaced.
+            **kwargs: Reach every hook, and the widgets.
+
+        Raises:
+            ExportError: as its tree says; see `async_export.errors`.
+        """
+        sink = make_sink(target, overwrite=overwrite)
+        if format is None:
+            if not isinstance(sink, FileSink):
+                raise ConfigurationError("name the format: export_to(target, 'csv')")
+            format = format_for_path(sink.path)  # noqa: A001
+        stream = self.stream(format, queryset, fields=fields, **kwargs)
+        await sink.open()
+        try:
+            async with stream:
+                async for chunk in stream:
+                    await sink.write(chunk)
+            await sink.finish()
+        except BaseException:
+            await sink.abort()
+            raise
+        return stream.result
+
+    def stream(
+        self,
+        format: str | type[Encoder] | Encoder,  # noqa: A002 - the field's word
+        queryset: Any = None,
+        *,
+        fields: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> ExportStream:
+        """Export as a stream of bytes: ``async with resource.stream("csv") as stream``.
+
+        Args:
+            format: Name of a format, or an encoder.
+            queryset: A select or an iterable; by default what ``get_queryset`` gives.
+            fields: Names or headers of the fields to export, in order; by default all.
+            **kwargs: Reach every hook, and the widgets.
+
+        Raises:
+            UnknownFormatError: there is no such format.
+        """
+        encoder = make_encoder(format)
+        spec = CellSpec(self._form(encoder), self._natives(encoder))
+        return ExportStream(
+            lambda: self._begin(queryset, spec, fields, kwargs), encoder, self.options.chunk_size
+        )
+
+    async def records(
+        self, queryset: Any = None, *, fields: Sequence[str] | None = None, **kwargs: Any
+    ) -> AsyncGenerator[Record, None]:
+        """Iterate over the records: lists of cells, one for each row.
+
+        Close it when you leave early: ``async with aclosing(resource.records()) as records``.
+
+        Args:
+            queryset: A select or an iterable; by default what ``get_queryset`` gives.
+            fields: Names or headers of the fields to export, in order; by default all.
+            **kwargs: Reach every hook, and the widgets.
+
+        Yields:
+            The cells of one row, in the order of the fields.
+        """
+        async with (
+            self._begin(queryset, CellSpec(self._form()), fields, kwargs) as run,
+            aclosing(run.batches()) as batches,
+        ):
+            async for records in batches:
+                for record in records:
+                    yield record
+
+    async def explain(
+        self,
+        format: str | type[Encoder] | Encoder = "csv",  # noqa: A002 - the field's word
+        queryset: Any = None,
+        *,
+        fields: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> Explanation:
+        """Tell how an export would be carried out, without fetching a row.
+
+        The hooks up to ``get_export_headers`` run, as they would for the export.
+        """
+        encoder = make_encoder(format)
+        spec = CellSpec(self._form(encoder), self._natives(encoder))
+        async with self._begin(queryset, spec, fields, kwargs) as run:
+            return explain_plan(run.plan, run.dialect)
+
+    @classmethod
+    def check(cls) -> None:
+        """Check names and paths now, which happens by itself when the mappers are configured.
+
+        Raises:
+            ConfigurationError: something is declared that does not exist.
+        """
+        check_names(cls, cls._meta, cls._declared)
+        check_hooks(cls, cls._meta, cls._declared, cls._names)
+        cls._check_paths()
+
+    # --- what hooks may use -----------------------------------------------------------------
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session of this export, in its own snapshot; for hooks.
+
+        Raises:
+            ConfigurationError: no export is under way, or it has no database.
+        """
+        if self._session is None:
+            raise ConfigurationError(
+                "self.session is there for hooks, in an export that has a bind; for a queryset "
+                "that is no select, set Meta.hooks_use_database = True"
+            )
+        return self._session
+
+    @classmethod
+    def get_display_name(cls) -> str:
+        """Give the name for people: ``Meta.name``, or the class's."""
+        return cls._meta.name or cls.__name__
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def begin_run(self, run: Run, session: AsyncSession | None) -> None:
+        """Receive the run that this copy serves; called by the run."""
+        self._run = run
+        self._session = session
+
+    def adopt_columns(self, names: Sequence[str]) -> None:
+        """Take the queryset's columns for fields, if Meta says ``"__all__"`` and no model.
+
+        Called by the run.
+        """
+        if self.options.model is None and self.options.fields == ALL:
+            for name in names:
+                if name not in self.fields and name not in self.options.exclude:
+                    self.fields[name] = Field(name)
+
+    @classmethod
+    def _check_paths(cls, *_: Any) -> None:
+        mapper = mapper_of(cls._meta.model)
+        if mapper is None:
+            return
+        declared = [each.attribute for each in cls._declared.values() if each.attribute]
+        # A declared attribute that the model lacks may be a labelled column of a queryset.
+        known = [path for path in declared if hasattr(mapper.class_, path.split(".")[0])]
+        implied = [name for name in cls._names if name not in cls._declared]
+        check_paths(cls, mapper, [*implied, *known])
+
+    @classmethod
+    def _new_field(cls, name: str) -> Field:
+        return copy.copy(cls._declared[name]) if name in cls._declared else Field(name)
+
+    def _copy(self) -> Self:
+        """Give the copy that one export works on, with fields of its own."""
+        twin = copy.copy(self)
+        twin.fields = {name: copy.copy(field) for name, field in self.fields.items()}
+        return twin
+
+    def _begin(
+        self,
+        queryset: Any,
+        spec: CellSpec,
+        fields: Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+    ) -> AbstractAsyncContextManager[Run]:
+        kwargs = dict(kwargs)
+        named = kwargs.pop("export_fields", None)
+        return running(self._copy(), queryset, spec, named if fields is None else fields, kwargs)
+
+    def _form(self, encoder: Encoder | None = None) -> Any:
+        if self.options.native is not None:
+            return "native" if self.options.native else "text"
+        return "text" if encoder is None else encoder.cells
+
+    def _natives(self, encoder: Encoder) -> frozenset[Kind]:
+        return encoder.natives if encoder.cells == "native" else frozenset(Kind)
+
+    def _find_field(self, name: str) -> Field:
+        found = self.fields.get(name)
+        if found is None:
+            found = next((f for f in self.fields.values() if f.column_name == name), None)
+        if found is None:
+            raise UnknownNameError("field", name, self.fields, type(self).__name__)
+        return found
+
+    def _current_run(self) -> Run:
+        if self._run is None:
+            raise ConfigurationError("instances are iterated over inside an export")
+        return self._run
+
+    async def _iter_instances(self, queryset: Any) -> AsyncGenerator[Any, None]:
+        batches: Any = self.iter_batches(queryset)
+        async for batch in batches:
+            for instance in batch:
+                yield instance
+
+
+async def _awaited(cells: list[Any]) -> list[Any]:
+    """Await those of *cells* that are awaitable, one after the other."""
+    try:
+        for position, cell in enumerate(cells):
+            if hasattr(cell, "__await__"):
+                cells[position] = await cell
+    finally:
+        for cell in cells:
+            if hasattr(cell, "__await__") and hasattr(cell, "close"):
+                cell.close()
+    return cells
+
+
+class ModelResource(Resource):
+    """A resource over a mapped class or Table, named in ``Meta.model``.
+
+    ``Meta.fields`` or ``Meta.exclude`` is required. A name in ``Meta.fields`` that no Field
+    declares is an attribute of the model, or a path through its to-one relations.
+    """
+
+    @default_hook
+    def get_queryset(self) -> Any:
+        """Select the model, ordered by ``Meta.order_by`` or the primary key."""
+        model = self.options.model
+        if model is None:
+            raise ConfigurationError(f"{type(self).__name__}.Meta needs a model")
+        order = self.options.order_by
+        if order == ALL and isinstance(order, str):
+            order = _key_columns(model)
+        elif order is None:
+            order = ()
+        elif isinstance(order, str) or not isinstance(order, Sequence):
+            order = (order,)
+        return select(model).order_by(*(_order_clause(model, each) for each in order))
+
+
+def _key_columns(model: Any) -> list[Any]:
+    mapper = mapper_of(model)
+    if mapper is None:
+        return list(model.primary_key.columns)
+    return [getattr(model, name) for name in key_names(mapper)]
+
+
+def _order_clause(model: Any, order: Any) -> Any:
+    """Give the clause of one entry of ``Meta.order_by``: an expression, a name, or ``-name``."""
+    if not isinstance(order, str):
+        return order
+    name = order.removeprefix("-")
+    columns = model.columns if isinstance(model, Table) else None
+    known = list(columns.keys() if columns is not None else vars(model))
+    if name not in known and not hasattr(model, name):
+        raise UnknownNameError("attribute", name, known, "Meta.order_by")
+    clause = columns[name] if columns is not None else getattr(model, name)
+    return clause.desc() if order.startswith("-") else clause
+
+
+def resource_factory(
+    model: Any,
+    *,
+    resource_class: type[ModelResource] = ModelResource,
+    meta_options: Mapping[str, Any] | None = None,
+    custom_fields: Mapping[str, Field] | None = None,
+    dehydrate_methods: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> type[ModelResource]:
+    """Make a resource class for *model*.
+
+    Args:
+        model: Mapped class or Table.
+        resource_class: The class to derive from.
+        meta_options: Options, as in Meta; fields or exclude among them.
+        custom_fields: Fields by name.
+        dehydrate_methods: By field name, functions that take the instance and give the cell.
+
+    Raises:
+        ConfigurationError: as for a class that is written out.
+    """
+    name = f"{getattr(model, '__name__', None) or model.name.title()}Resource"
+    members: dict[str, Any] = {
+        "Meta": type("Meta", (), {"model": model, **(meta_options or {})}),
+        **_checked("custom_fields", custom_fields, lambda each: isinstance(each, Field)),
+    }
+    methods = _checked("dehydrate_methods", dehydrate_methods, callable)
+    members |= {f"dehydrate_{field}": staticmethod(m) for field, m in methods.items()}
+    return type(name, (resource_class,), members)
+
+
+def _checked(
+    what: str, given: Mapping[str, Any] | None, fits: Callable[[Any], bool]
+) -> Mapping[str, Any]:
+    for name, value in (given or {}).items():
+        if not fits(value):
+            raise ConfigurationError(f"{what}[{name!r}] cannot be a {type(value).__name__}")
+    return given or {}

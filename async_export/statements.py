@@ -1,0 +1,254 @@
+"""A user's Select, and the SELECT that an export makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Text, TextClause, cast, func, inspect, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
+from sqlalchemy.orm import (
+    FromStatement,
+    LoaderCriteriaOption,
+    Mapper,
+    aliased,
+    joinedload,
+    raiseload,
+    selectinload,
+    undefer,
+)
+from sqlalchemy.orm.strategy_options import _AbstractLoad
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.types import String, TypeEngine
+
+from async_export.errors import ConfigurationError
+from async_export.paths import PathTarget
+
+__all__ = ("Queried", "RowSelect", "is_statement", "look_at", "with_loading")
+
+
+@dataclass(frozen=True, slots=True)
+class Queried:
+    """What a statement gives for each row.
+
+    Attributes:
+        statement: The statement.
+        entity: The mapped class or alias that it selects first; None if it selects columns.
+        mapper: Mapper of *entity*.
+        columns: By name, what else it selects: labelled columns and further entities.
+        fixed: Why its columns cannot be replaced by those that an export needs; empty if they
+            can.
+    """
+
+    statement: Any
+    entity: Any = None
+    mapper: Mapper[Any] | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    fixed: str = ""
+
+
+def is_statement(queryset: object) -> bool:
+    """Tell a statement from an iterable."""
+    return isinstance(queryset, Executable)
+
+
+def look_at(statement: Any) -> Queried:
+    """Find out what *statement* selects, and whether its columns may be replaced.
+
+    Raises:
+        ConfigurationError: it selects nothing, or locks rows.
+    """
+    if getattr(statement, "_for_update_arg", None) is not None:
+        raise ConfigurationError(
+            "the queryset has with_for_update(), but an export only reads; leave it out"
+        )
+    selects = getattr(statement, "is_select", False) or isinstance(
+        statement, TextClause | FromStatement
+    )
+    if not selects:
+        raise ConfigurationError(
+            f"an export needs a select, not {type(statement).__name__.lower()}"
+        )
+    described: Sequence[dict[str, Any]] = getattr(statement, "column_descriptions", ())
+    selected = {each["name"]: each["expr"] for each in described}
+    first = described[0] if described else None
+    if first is None or first["entity"] is None or first["expr"] is not first["entity"]:
+        return Queried(statement, columns=selected or _selected(statement), fixed=_fixed(statement))
+    del selected[first["name"]]
+    entity = first["entity"]
+    mapper = inspect(entity).mapper
+    others = [e for e in described[1:] if e["expr"] is e["entity"] is not None]
+    fixed = "it selects more than one entity" if others else _fixed(statement)
+    return Queried(statement, entity, mapper, selected, fixed)
+
+
+def _selected(statement: Any) -> dict[str, Any]:
+    columns = getattr(statement, "selected_columns", None)
+    return {} if columns is None else dict(columns.items())
+
+
+def _fixed(statement: Any) -> str:
+    """Say why the columns of *statement* must stay, or nothing.
+
+    SQLAlchemy shows these properties only under private names; where one is missing, the
+    columns stay.
+    """
+    if not isinstance(statement, Select):
+        return "it is not a plain select()"
+    absent: Any = object()
+    reasons = {
+        "_distinct": "it is distinct",
+        "_distinct_on": "it is distinct",
+        "_group_by_clauses": "it is grouped",
+        "_having_criteria": "it is grouped",
+    }
+    for name, reason in reasons.items():
+        value = getattr(statement, name, absent)
+        if value is absent or value:
+            return reason
+    options = getattr(statement, "_with_options", absent)
+    if options is absent or any(isinstance(each, LoaderCriteriaOption) for each in options):
+        return "it has with_loader_criteria()"
+    return ""
+
+
+class RowSelect:
+    """Builds the SELECT of exactly the columns that an export reads.
+
+    To-one relations become LEFT JOINs of an alias for each relation path, so that no row is
+    lost or doubled; to-many relations become arrays, aggregated in a scalar subquery.
+    """
+
+    def __init__(self, queried: Queried) -> None:
+        self._queried = queried
+        self._entities: dict[tuple[str, ...], Any] = {(): queried.entity}
+        self._joins: list[Any] = []
+        self._columns: list[ColumnElement[Any]] = []
+        self._positions: dict[Any, int] = {}
+        # Kept, for the queryset may order by the name of one.
+        for name in queried.columns:
+            self.add_column(name)
+
+    @property
+    def width(self) -> int:
+        """How many columns there are so far."""
+        return len(self._columns)
+
+    def add_column(self, name: str) -> int:
+        """Select a labelled column of the queryset; give its position."""
+        return self._add(("label", name), self._queried.columns[name])
+
+    def add_path(self, target: PathTarget) -> int:
+        """Select the column where *target* leads; give its position."""
+        entity = self._entity(target.relations)
+        return self._add((target.relations, target.name), getattr(entity, target.name))
+
+    def add_many(self, target: PathTarget, element: PathTarget) -> int:
+        """Select *element* of every related object, as an array; give its position."""
+        key = (target.relations, target.name, element.relations, element.name)
+        if key in self._positions:
+            return self._positions[key]
+        return self._add(key, self._array(target, element))
+
+    def statement(self) -> Any:
+        """Give the SELECT with all that was added."""
+        statement = self._queried.statement
+        for join in self._joins:
+            statement = statement.outerjoin(join)
+        return statement.with_only_columns(*self._columns, maintain_column_froms=True)
+
+    def _add(self, key: Any, column: Any) -> int:
+        if key not in self._positions:
+            self._positions[key] = len(self._columns)
+            is_label = key[0] == "label"
+            # Labels of ours cannot collide, and headers never come from SQL.
+            name = key[1] if is_label else f"c{len(self._columns)}_"
+            self._columns.append(column if is_label else column.label(name))
+        return self._positions[key]
+
+    def _entity(self, relations: tuple[str, ...]) -> Any:
+        if relations not in self._entities:
+            parent = self._entity(relations[:-1])
+            relation = getattr(parent, relations[-1])
+            alias = aliased(relation.property.mapper.class_)
+            self._joins.append(relation.of_type(alias))
+            self._entities[relations] = alias
+        return self._entities[relations]
+
+    def _array(self, target: PathTarget, element: PathTarget) -> ColumnElement[Any]:
+        parent = self._entity(target.relations)
+        relationship = target.relationship
+        related = aliased(relationship.mapper.class_)
+        values: Any = getattr(related, element.name)
+        order = [*_adapted(relationship.order_by or (), related), *_key_order(related)]
+        aggregated = func.array_agg(aggregate_order_by(values, *order))
+        subquery = (
+            select(aggregated)
+            .where(getattr(parent, target.name).of_type(related))
+            .correlate(parent)
+            .scalar_subquery()
+        )
+        sqltype: TypeEngine[Any] = values.type
+        return func.coalesce(subquery, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
+
+
+def _adapted(order_by: Sequence[Any], related: Any) -> list[Any]:
+    """Give a relationship's ``order_by`` for an alias of its target."""
+    adapter = inspect(related)._adapt_element  # noqa: SLF001 - has no public name
+    return [adapter(clause) for clause in order_by]
+
+
+def _key_order(related: Any) -> list[Any]:
+    """Order by primary key as Python does: text by code points, whatever the collation."""
+    mapper = inspect(related).mapper
+    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    keys = [getattr(related, name) for name in names]
+    return [cast(k, Text).collate("C") if isinstance(k.type, String) else k for k in keys]
+
+
+def with_loading(queried: Queried, targets: Sequence[PathTarget], load: Sequence[Any]) -> Any:
+    """Give the statement of mapped objects that have *targets* loaded, and nothing else.
+
+    The queryset's own options come last, so that they win.
+    """
+    statement = queried.statement
+    entity = queried.entity
+    join = isinstance(statement, Select) and not queried.fixed
+    options: list[Any] = [raiseload("*")]
+    for target in targets:
+        option = _loader(entity, target, join=join)
+        if option is not None:
+            options.append(option)
+    options.extend(load)
+    own = getattr(statement, "_with_options", ())
+    bare = statement._generate()  # noqa: SLF001 - options can only be appended in public
+    bare._with_options = ()  # noqa: SLF001
+    return bare.options(*options, *own)
+
+
+def _loader(entity: Any, target: PathTarget, *, join: bool) -> _AbstractLoad | None:
+    """Make the loader option of one path; None if the entity itself has all of it."""
+    option: _AbstractLoad | None = None
+    step: Any = entity
+    relations = list(target.relations)
+    if target.leaf == "to_one":
+        relations.append(target.name)
+    for name in relations:
+        attribute = getattr(step, name)
+        if option is None:
+            option = joinedload(attribute) if join else selectinload(attribute)
+        else:
+            option = option.joinedload(attribute) if join else option.selectinload(attribute)
+        step = attribute.property.mapper.class_
+    if target.leaf == "to_many":
+        attribute = getattr(step, target.name)
+        return selectinload(attribute) if option is None else option.selectinload(attribute)
+    if target.leaf == "column" and _is_deferred(target):
+        attribute = getattr(step, target.name)
+        return undefer(attribute) if option is None else option.undefer(attribute)
+    return option
+
+
+def _is_deferred(target: PathTarget) -> bool:
+    return bool(getattr(target.mapper.attrs.get(target.name), "deferred", False))

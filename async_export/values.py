@@ -1,0 +1,235 @@
+"""What a field's value is made of: the attributes it reads, its widget and its type."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.types import TypeEngine
+
+from async_export.declare import mapper_of
+from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.fields import Field, read_path, split_path
+from async_export.hooks import Hooks
+from async_export.paths import PathTarget, key_names, known_names, resolve_path
+from async_export.sqltypes import logical_type
+from async_export.statements import Queried
+from async_export.types import Kind, LogicalType
+from async_export.widgets import AutoWidget, ForeignKeyWidget, ManyToManyWidget, Widget
+
+__all__ = ("FieldValue", "primary_key", "value_of")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValue:
+    """Where a field's value comes from, before any hook.
+
+    Attributes:
+        widget: The widget that makes the cell.
+        type: Logical type of the native cell.
+        targets: Where its paths lead on the mapper; several for a composite key. Empty if the
+            value is a labelled column, or read from objects that are not mapped.
+        element: For to-many relations, the column to take of each related object; None if the
+            whole objects are wanted, or what is wanted of them is no column.
+        label: Name of the labelled column that it is; empty if it is none.
+        steps: Steps inside the labelled column, or from an object that is not mapped.
+        model: The class that `targets` start from.
+    """
+
+    widget: Widget
+    type: LogicalType
+    targets: tuple[PathTarget, ...] = ()
+    element: PathTarget | None = None
+    label: str = ""
+    steps: tuple[str, ...] = ()
+    model: builtins.type[Any] | None = None
+
+    def read(self, instance: Any) -> Any:
+        """Read the value from an instance."""
+        if self.model is None or not isinstance(instance, self.model):
+            return read_path(instance, (self.label, *self.steps) if self.label else self.steps)
+        values = [target.reader()(instance) for target in self.targets]
+        return values[0] if len(values) == 1 else _composite(values)
+
+
+def _composite(values: Sequence[Any]) -> tuple[Any, ...] | None:
+    return None if any(value is None for value in values) else tuple(values)
+
+
+def value_of(field: Field, hooks: Hooks, queried: Queried | None) -> FieldValue:
+    """Find out where the value of *field* comes from.
+
+    Args:
+        field: The field.
+        hooks: The resource that it belongs to.
+        queried: What the queryset selects; None if it is an iterable.
+
+    Raises:
+        ConfigurationError: its attribute does not exist, or leads nowhere.
+    """
+    attribute = field.attribute or field.name
+    steps = (attribute,) if queried and attribute in queried.columns else split_path(attribute)
+    if queried is None:
+        return _of_object(field, hooks, steps)
+    if steps[0] in queried.columns:
+        return _labelled(field, hooks, queried, steps)
+    if queried.mapper is None:
+        raise UnknownNameError("column", steps[0], queried.columns, "the queryset")
+    return replace(_mapped(field, hooks, queried, steps), model=queried.mapper.class_)
+
+
+def _of_object(field: Field, hooks: Hooks, steps: tuple[str, ...]) -> FieldValue:
+    """Find the value in objects at hand, which may be instances of ``Meta.model`` or not."""
+    mapper = mapper_of(hooks.options.model)
+    if mapper is None or not hasattr(mapper.class_, steps[0]):
+        return _plain(field, hooks, None, FieldValue(AutoWidget(), LogicalType(), steps=steps))
+    queried = Queried(None, mapper.class_, mapper)
+    value = _mapped(field, hooks, queried, steps)
+    return replace(value, steps=steps, model=mapper.class_)
+
+
+def _labelled(field: Field, hooks: Hooks, queried: Queried, steps: tuple[str, ...]) -> FieldValue:
+    label, *inside = steps
+    if queried.mapper is not None and label in queried.mapper.all_orm_descriptors:
+        raise ConfigurationError(
+            f"the queryset labels a column {label!r}, which is also an attribute of "
+            f"{queried.mapper.class_.__name__}; choose another label"
+        )
+    sqltype = None if inside else getattr(queried.columns[label], "type", None)
+    value = FieldValue(AutoWidget(), LogicalType(), label=label, steps=tuple(inside))
+    return _plain(field, hooks, sqltype, value)
+
+
+def _mapped(field: Field, hooks: Hooks, queried: Queried, steps: tuple[str, ...]) -> FieldValue:
+    assert queried.mapper is not None
+    try:
+        target = resolve_path(queried.mapper, steps)
+    except UnknownNameError as error:
+        known = [*queried.columns, *known_names(queried.mapper)]
+        if error.where == queried.mapper.class_.__name__ and queried.columns:
+            raise UnknownNameError(error.what, error.name, known, error.where) from None
+        raise
+    if target.leaf == "to_one":
+        return _to_one(field, hooks, target)
+    if target.leaf == "to_many":
+        return _to_many(field, hooks, target)
+    value = FieldValue(AutoWidget(), LogicalType(), (target,))
+    return _plain(field, hooks, target.sqltype, value)
+
+
+def _to_one(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
+    given = _given_widget(field, hooks, ForeignKeyWidget())
+    if isinstance(given, ForeignKeyWidget) and given.use_natural_foreign_keys:
+        return FieldValue(given, LogicalType(Kind.JSON), (target,))
+    if given is not None and not isinstance(given, ForeignKeyWidget):
+        return FieldValue(given, LogicalType(), (target,))
+    relationship = target.relationship
+    if given is None or given.field == "pk":
+        targets = _key_targets(target, relationship)
+    else:
+        found = resolve_path(relationship.mapper, split_path(given.field))
+        targets = (_below(target, found),)
+    sqltype = targets[0].sqltype
+    if len(targets) > 1 or sqltype is None:
+        return FieldValue(given or ForeignKeyWidget(), LogicalType(), targets)
+    # The key of a related object reads as any other column of its type.
+    own = hooks.widget_for_column(field.name, sqltype)
+    widget = own if given is None or type(given) is ForeignKeyWidget else given
+    return FieldValue(widget, logical_type(sqltype), targets)
+
+
+def _key_targets(
+    target: PathTarget, relationship: RelationshipProperty[Any]
+) -> tuple[PathTarget, ...]:
+    """Where the key of the related object is: in the row itself, if it has the foreign key."""
+    remote = {}
+    if relationship.direction is RelationshipDirection.MANYTOONE:
+        remote = {far: near for near, far in relationship.local_remote_pairs or ()}
+    names = key_names(relationship.mapper)
+    if all(column in remote for column in relationship.mapper.primary_key):
+        mapper = target.mapper
+        local = [
+            mapper.get_property_by_column(remote[column]).key
+            for column in relationship.mapper.primary_key
+        ]
+        return tuple(
+            replace(resolve_path(mapper, (name,)), relations=target.relations) for name in local
+        )
+    return tuple(_below(target, resolve_path(relationship.mapper, (name,))) for name in names)
+
+
+def _below(target: PathTarget, found: PathTarget) -> PathTarget:
+    """Give *found*, seen from where the path of *target* began."""
+    return replace(found, relations=(*target.relations, target.name, *found.relations))
+
+
+def _to_many(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
+    given = _given_widget(field, hooks, ManyToManyWidget())
+    widget = ManyToManyWidget() if given is None else given
+    related = target.relationship.mapper
+    steps = target.tail
+    if isinstance(widget, ManyToManyWidget) and not steps:
+        steps = tuple(key_names(related)) if widget.field is None else split_path(widget.field)
+        if widget.field is None and len(steps) > 1:
+            raise ConfigurationError(
+                f"{related.class_.__name__} has a composite key; say which attribute to export: "
+                f"Field({target.name!r}, widget=ManyToManyWidget(field=...))"
+            )
+    if not steps:
+        return FieldValue(widget, LogicalType(Kind.LIST), (target,))
+    found = resolve_path(related, steps)
+    item = logical_type(found.sqltype) if found.sqltype is not None else LogicalType()
+    plain = found.leaf == "column" and not found.relations and not found.tail
+    return FieldValue(
+        widget,
+        LogicalType(Kind.LIST, item=item),
+        (replace(target, tail=steps),),
+        found if plain else None,
+    )
+
+
+def _plain(
+    field: Field, hooks: Hooks, sqltype: TypeEngine[Any] | None, value: FieldValue
+) -> FieldValue:
+    """Choose widget and type of a value that is no relation."""
+    sqltype = field.type if field.type is not None else sqltype
+    own = AutoWidget() if sqltype is None else hooks.widget_for_column(field.name, sqltype)
+    given = _given_widget(field, hooks, own)
+    widget = own if given is None else given
+    logical = LogicalType(widget.kind) if sqltype is None else logical_type(sqltype)
+    return replace(value, widget=widget, type=logical)
+
+
+def _given_widget(field: Field, hooks: Hooks, own: Widget) -> Widget | None:
+    """Give the widget that somebody asked for: in the field, or in ``Meta.widgets``.
+
+    Args:
+        field: The field.
+        hooks: Its resource.
+        own: The widget whose arguments ``Meta.widgets`` changes.
+    """
+    if field.widget is not None:
+        return field.widget
+    asked = hooks.options.widgets.get(field.name)
+    if asked is None or isinstance(asked, Widget):
+        return asked
+    if not isinstance(asked, Mapping):
+        raise ConfigurationError(
+            f"Meta.widgets[{field.name!r}] takes a widget or a dict of its arguments, "
+            f"not {type(asked).__name__}"
+        )
+    names = inspect.signature(type(own)).parameters
+    for name in asked:
+        if name not in names:
+            raise UnknownNameError("argument", name, names, type(own).__name__)
+    kept = {name: getattr(own, name) for name in names if hasattr(own, name)}
+    return type(own)(**{**kept, **asked})
+
+
+def primary_key(mapper: Mapper[Any]) -> tuple[PathTarget, ...]:
+    """Where the columns of a primary key are."""
+    return tuple(resolve_path(mapper, (name,)) for name in key_names(mapper))
