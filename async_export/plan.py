@@ -209,7 +209,7 @@ def _planned(compiler: _Compiler, item: _Item, header: str) -> PlannedField:
     else:
         logical = item.value.type
         reads = (each.attribute or each.name,)
-        why = f"a {logical.kind} column" if item.value.targets else "a value"
+        why = f"{logical.kind} column"
         by = type(each.widget).__name__
     if is_overridden(compiler.hooks.export_resource):
         by, why = "export_resource", "overridden"

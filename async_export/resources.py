@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from async_export.binds import Bind, check_bind
 from async_export.declare import (
+    DEHYDRATE,
     check_hooks,
     check_names,
     check_paths,
@@ -24,7 +25,7 @@ from async_export.declare import (
 )
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.explain import Explanation, explain_plan
-from async_export.fields import Field
+from async_export.fields import Field, split_path
 from async_export.formats import Encoder, format_for_path, make_encoder
 from async_export.hooks import default_hook, is_overridden
 from async_export.options import ALL, ResourceOptions
@@ -177,7 +178,7 @@ class Resource:
     @default_hook
     def export_field(self, field: Field, instance: Any, **kwargs: Any) -> Any:
         """Give the cell of *field*: from its dehydrate hook, or from the field itself."""
-        hook = field.dehydrate_method or f"dehydrate_{field.name}"
+        hook = field.dehydrate_method or f"{DEHYDRATE}{field.name}"
         method = getattr(self, hook, None) if isinstance(hook, str) else hook
         return field.export(instance, **kwargs) if method is None else method(instance)
 
@@ -472,7 +473,20 @@ class ModelResource(Resource):
             order = ()
         elif isinstance(order, str) or not isinstance(order, Sequence):
             order = (order,)
-        return select(model).order_by(*(_order_clause(model, each) for each in order))
+        selected = self._table_columns(model) if isinstance(model, Table) else [model]
+        return select(*selected).order_by(*(_order_clause(model, each) for each in order))
+
+    def _table_columns(self, table: Table) -> list[Any]:
+        """Columns of a Table to select: those of the fields, or all if a hook may read others."""
+        hooks = (self.prepare_batch, self.export_resource, self.export_field, self.iter_queryset)
+        fields = self.fields.values()
+        hooked = any(hasattr(self, f"{DEHYDRATE}{name}") for name in self.fields)
+        if hooked or any(f.dehydrate_method for f in fields) or any(map(is_overridden, hooks)):
+            return list(table.columns)
+        attributes = [field.attribute or name for name, field in self.fields.items()]
+        names = [a if a in table.columns else split_path(a)[0] for a in attributes]
+        read = [table.columns[name] for name in dict.fromkeys(names) if name in table.columns]
+        return read or list(table.columns)
 
 
 def _key_columns(model: Any) -> list[Any]:
@@ -521,7 +535,7 @@ def resource_factory(
         **_checked("custom_fields", custom_fields, lambda each: isinstance(each, Field)),
     }
     methods = _checked("dehydrate_methods", dehydrate_methods, callable)
-    members |= {f"dehydrate_{field}": staticmethod(m) for field, m in methods.items()}
+    members |= {f"{DEHYDRATE}{field}": staticmethod(m) for field, m in methods.items()}
     return type(name, (resource_class,), members)
 
 

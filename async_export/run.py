@@ -284,9 +284,15 @@ class ExportStream:
         self._state = "new"
         self._stack = AsyncExitStack()
         self._first = b""
+        self._run: Run | None = None
         self._result: ExportResult | None = None
         self.content_type = encoder.content_type
         self.extension = encoder.extension
+
+    @property
+    def rows(self) -> int:
+        """Records made so far, for whoever shows progress."""
+        return 0 if self._run is None else self._run.rows
 
     @property
     def result(self) -> ExportResult:
@@ -304,7 +310,7 @@ class ExportStream:
             raise ExportStateError("a stream serves once; ask the resource for another one")
         self._state = "open"
         async with AsyncExitStack() as stack:
-            run = await stack.enter_async_context(self._begin())
+            self._run = run = await stack.enter_async_context(self._begin())
             self._chunks = await stack.enter_async_context(aclosing(self._make_chunks(run)))
             self._first = await anext(self._chunks)
             self._stack = stack.pop_all()

@@ -63,8 +63,6 @@ class CSVEncoder(Encoder):
             raise ConfigurationError(message)
         if not lineterminator:
             raise ConfigurationError("lineterminator must not be empty")
-        if delimiter == quotechar or delimiter in ("\r", "\n"):
-            raise ConfigurationError(f"delimiter {delimiter!r} has another meaning already")
         self.delimiter = delimiter
         self.quotechar = quotechar
         self.quoting = quoting
@@ -80,6 +78,10 @@ class CSVEncoder(Encoder):
             self._make_writer([])
         except (TypeError, ValueError, csv.Error) as error:
             raise ConfigurationError(f"these options make no CSV: {error}") from error
+        # Only since Python 3.13 does the csv module refuse these.
+        if len({delimiter, quotechar, *self._line_end}) < 2 + len(set(self._line_end)):
+            message = "delimiter, quotechar and lineterminator must have no character in common"
+            raise ConfigurationError(message)
 
     def begin(self, columns: Sequence[Column]) -> bytes:
         self._headers = tuple(column.header for column in columns)

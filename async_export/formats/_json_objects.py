@@ -134,7 +134,10 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else float.__repr__(value)
     if isinstance(value, dict):
-        return {_finite(key): _finite(item) for key, item in value.items()}
+        return {
+            _finite(key) if isinstance(key, float) else key: _finite(item)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value

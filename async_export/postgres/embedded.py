@@ -31,6 +31,8 @@ from async_export.errors import ConfigurationError, MissingDependencyError
 
 __all__ = ("EmbeddedPostgres", "default_data_dir")
 
+_ROOT_BASE = Path("/var/tmp/async-export-0")  # noqa: S108 - _make_private checks its owner
+
 _LOCK_SECONDS = 10.0
 """A server whose owner was killed needs a moment to stop."""
 
@@ -81,8 +83,8 @@ def default_data_dir(name: str) -> Path:
         ConfigurationError: the folder belongs to somebody else.
     """
     _require_unix()
-    if os.geteuid() == 0:
-        base = Path("/var/tmp/async-export-0")  # noqa: S108 - _make_private checks it
+    if _is_root():
+        base = _ROOT_BASE
     else:
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         base = Path(cache, "async-export")
@@ -231,9 +233,13 @@ def _require_unix() -> None:
         raise ConfigurationError("the embedded PostgreSQL needs Linux or macOS; pass a --db URL")
 
 
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
 def _server_user() -> dict[str, Any]:
     """What subprocess needs to run the server as another user; empty if this one can run it."""
-    if os.geteuid() != 0:
+    if not _is_root():
         return {}
     import pwd
 
@@ -277,7 +283,7 @@ def _succeeds(command: Sequence[str | Path], user: Mapping[str, Any]) -> bool:
 def _make_private(folder: Path) -> None:
     """Make *folder* and its parents where they are missing, and refuse one of somebody else's."""
     # As root, the server's user must get through to the cluster, which is its own.
-    mode = 0o755 if os.geteuid() == 0 else 0o700
+    mode = 0o755 if _is_root() else 0o700
     for path in reversed([folder, *folder.parents]):
         with suppress(FileExistsError):
             path.mkdir()

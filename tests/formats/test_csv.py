@@ -160,6 +160,8 @@ def test_concatenable_unless_each_file_has_a_mark() -> None:
         {"delimiter": ""},
         {"delimiter": '"'},
         {"delimiter": "\n"},
+        {"delimiter": "|", "lineterminator": "|\n"},
+        {"quotechar": "\r"},
         {"delimiter": None},
         {"quotechar": "''"},
         {"quotechar": None},
