@@ -21,6 +21,8 @@ __all__ = ("Bind", "Database", "check_bind", "open_database", "source_error")
 
 Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[AsyncSession]
 
+_BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
+
 _CLOSE_TIMEOUT = 5.0
 """Seconds that giving a connection back may take, even when the export was cancelled."""
 
@@ -59,7 +61,7 @@ def check_bind(bind: Any) -> None:
     Raises:
         ConfigurationError: *bind* is synchronous, or something else altogether.
     """
-    if bind is None or isinstance(bind, Bind):
+    if bind is None or isinstance(bind, _BINDS):
         return
     raise ConfigurationError(
         f"a bind is an AsyncEngine, async_sessionmaker, AsyncSession or AsyncConnection, "
@@ -135,8 +137,11 @@ async def _begin(connection: AsyncConnection) -> None:
     if connection.dialect.name == "postgresql":
         await connection.execute(PREPARE_TRANSACTION)
     elif connection.dialect.name == "sqlite":
-        # The driver begins none for reading, so that two reads could see two states.
-        await connection.execute(text("BEGIN"))
+        # The driver begins none for reading, so that two reads could see two states; an engine
+        # may have listeners that did it already.
+        fairy = await connection.get_raw_connection()
+        if not getattr(fairy.driver_connection, "in_transaction", False):
+            await connection.execute(text("BEGIN"))
 
 
 async def _close(held: AsyncConnection | AsyncSession) -> None:

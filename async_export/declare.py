@@ -6,26 +6,33 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Table, event, inspect
-from sqlalchemy.exc import InvalidRequestError, NoInspectionAvailable
-from sqlalchemy.orm import Mapper, configure_mappers
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import Mapper
 
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import Field, split_path
 from async_export.guard import secret_names
 from async_export.options import ALL, ResourceOptions
-from async_export.paths import known_names, resolve_path
+from async_export.paths import has_attribute, known_names, resolve_path
 
 __all__ = (
     "DEHYDRATE",
     "check_hooks",
     "check_names",
+    "check_paths",
     "collect_fields",
     "collect_options",
+    "dehydrate_name",
     "mapper_of",
     "when_configured",
 )
 
 DEHYDRATE: Final = "dehydrate_"
+
+
+def dehydrate_name(field: str) -> str:
+    """Name of the hook that makes the cells of *field*; dots of a path become ``__``."""
+    return DEHYDRATE + field.replace(".", "__")
 
 
 def collect_options(cls: type) -> ResourceOptions:
@@ -83,7 +90,7 @@ def check_names(cls: type, options: ResourceOptions, declared: Mapping[str, Fiel
     known = [*declared, *_model_names(options.model)]
     for name in _named(options):
         if name not in declared and not _exists(options.model, name):
-            raise UnknownNameError("field", name, known, cls.__name__)
+            raise UnknownNameError("field", split_path(name)[0], known, cls.__name__)
     for name in (*options.export_order, *options.widgets):
         if name not in chosen:
             raise UnknownNameError("field", name, chosen, f"{cls.__name__}.Meta")
@@ -136,8 +143,7 @@ def _column_names(model: Any) -> list[str]:
         return list(model.columns.keys())
     mapper = mapper_of(model)
     assert mapper is not None
-    _configure()
-    return [each.key for each in mapper.column_attrs if not each.key.startswith("_")]
+    return [name for name in mapper.columns.keys() if not name.startswith("_")]  # noqa: SIM118
 
 
 def _model_names(model: Any) -> list[str]:
@@ -148,25 +154,27 @@ def _model_names(model: Any) -> list[str]:
 
 
 def _exists(model: Any, name: str) -> bool:
-    """Tell whether the first step of *name* is on the model; the rest is checked later."""
+    """Tell whether the first step of *name* is on the model; the rest is checked later.
+
+    Mappers are not configured for this: doing so before all classes are defined would break them.
+    """
     if model is None:
         return False
+    first = split_path(name)[0]
     if isinstance(model, Table):
-        return name in model.columns or split_path(name)[0] in model.columns
-    if any(hasattr(model, first) for first in (name, split_path(name)[0])):
-        return True
-    # Back references come with the configuration of the mappers.
-    return not _configure() or hasattr(model, split_path(name)[0])
+        return name in model.columns or first in model.columns
+    mapper = mapper_of(model)
+    assert mapper is not None
+    found = has_attribute(mapper, name) or has_attribute(mapper, first)
+    return found or _is_back_reference_to_come(mapper, first)
 
 
-def _configure() -> bool:
-    """Configure the mappers, if that is possible yet."""
-    try:
-        configure_mappers()
-    except InvalidRequestError:
-        # A relationship to a class that is not defined yet.
-        return False
-    return True
+def _is_back_reference_to_come(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether configuring the mappers will make a back reference of this name."""
+    others = (each for each in mapper.registry.mappers if not each.configured)
+    attributes = (a for each in others for a in each.all_orm_descriptors.values())
+    backrefs = (getattr(getattr(a, "prop", None), "backref", None) for a in attributes)
+    return any(name == (b if isinstance(b, str) else b[0]) for b in backrefs if b)
 
 
 def check_hooks(
@@ -178,11 +186,15 @@ def check_hooks(
         UnknownNameError: ``dehydrate_x`` without a field x, or a ``dehydrate_method`` that does
             not exist.
     """
-    known = {*names, *declared, *options.exclude}
+    inherited = [name for base in cls.__mro__ for name in getattr(base, "_names", ())]
+    known = {dehydrate_name(name) for name in (*names, *declared, *options.exclude, *inherited)}
+    mapper = mapper_of(options.model)
     for hook in dir(cls):
         name = hook.removeprefix(DEHYDRATE)
-        if name != hook and name not in known and not _exists(options.model, name):
-            raise UnknownNameError("field", name, sorted(known), f"{cls.__name__}.{hook}")
+        if name == hook or hook in known or (mapper is not None and has_attribute(mapper, name)):
+            continue
+        nearest = sorted(each.removeprefix(DEHYDRATE) for each in known)
+        raise UnknownNameError("field", name, nearest, f"{cls.__name__}.{hook}")
     for name, field in declared.items():
         method = field.dehydrate_method
         if isinstance(method, str) and not callable(getattr(cls, method, None)):
@@ -205,11 +217,8 @@ def check_paths(cls: type, mapper: Mapper[Any], paths: Iterable[str]) -> None:
 
 
 def when_configured(mapper: Mapper[Any], check: Callable[[], None]) -> None:
-    """Run *check* once the mappers are configured: now, if they are.
-
-    A class that is not defined yet, or not well, puts it off to the configuration.
-    """
-    if mapper.configured or _configure():
+    """Run *check* once the mappers are configured: now, if they are."""
+    if mapper.configured:
         check()
     else:
         event.listen(Mapper, "after_configured", check, once=True)

@@ -85,6 +85,8 @@ class Field:
         number_format: str | None = None,
     ) -> None:
         _expect("attribute", attribute, str)
+        if attribute is not None:
+            split_path(attribute)
         _expect("column_name", column_name, str)
         _expect("widget", widget, Widget)
         self.name = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from typing import Any, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from async_export.errors import ConfigurationError, RowError, UnknownNameError
+from async_export.widgets import parse_timezone
 
 __all__ = ("ALL", "OnError", "ResourceOptions")
 
@@ -74,6 +74,7 @@ class ResourceOptions:
         self._check_choice("on_error", ("raise", "skip"), function=True)
         self._check_choice("on_unrepresentable", ("text", "error", "null"))
         self._check_choice("native", (True, False, None))
+        self._check_choice("hooks_use_database", (True, False))
         if not isinstance(self.widgets, Mapping):
             raise ConfigurationError("widgets takes a dict of field names")
         if self.hook_concurrency > 1 and self.hooks_use_database:
@@ -81,7 +82,7 @@ class ResourceOptions:
                 "hooks_use_database needs hook_concurrency=1: one connection serves one hook at "
                 "a time; look up in prepare_batch, which runs alone"
             )
-        object.__setattr__(self, "timezone", _zone(self.timezone))
+        object.__setattr__(self, "timezone", parse_timezone(self.timezone))
 
     @classmethod
     def from_meta(cls, values: Mapping[str, Any], owner: str) -> ResourceOptions:
@@ -119,10 +120,10 @@ class ResourceOptions:
 
     def _check_names(self, name: str) -> None:
         value = getattr(self, name)
-        if value is None or (name == "fields" and value == ALL):
+        if name == "fields" and (value is None or value == ALL):
             return
-        names = [] if isinstance(value, str) else list(value)
-        if isinstance(value, str) or not all(isinstance(each, str) for each in names):
+        names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [0]
+        if not all(isinstance(each, str) for each in names):
             raise ConfigurationError(f"{name} takes a sequence of names, such as ('id', 'name')")
         twice = sorted({each for each in names if names.count(each) > 1})
         if twice:
@@ -144,19 +145,3 @@ class ResourceOptions:
         raise ConfigurationError(
             f"{name} takes {', '.join(map(repr, choices))}{also}, not {value!r}"
         )
-
-
-def _zone(zone: Any) -> tzinfo:
-    if isinstance(zone, tzinfo):
-        return zone
-    if not isinstance(zone, str):
-        raise ConfigurationError(f"timezone takes a zone's name or a tzinfo, not {zone!r}")
-    if zone.upper() == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigurationError(
-            f"unknown timezone {zone!r}; names are as in 'Europe/Paris', and Windows needs "
-            "the package tzdata"
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,7 +24,7 @@ from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import read_path
 
-__all__ = ("Leaf", "PathTarget", "key_names", "known_names", "resolve_path")
+__all__ = ("Leaf", "PathTarget", "has_attribute", "key_names", "known_names", "resolve_path")
 
 Leaf: TypeAlias = Literal["column", "python", "to_one", "to_many"]
 
@@ -103,6 +104,13 @@ def _plain_columns(relationship: RelationshipProperty[Any]) -> list[Column[Any]]
     return columns
 
 
+def has_attribute(mapper: Mapper[Any], name: str) -> bool:
+    """Tell whether the class has *name*, without configuring mappers or running its code."""
+    absent = object()
+    own = inspect.getattr_static(mapper.class_, name, absent)
+    return name in mapper.all_orm_descriptors or own is not absent
+
+
 def known_names(mapper: Mapper[Any]) -> list[str]:
     """Names that a path may start with: mapped attributes, proxies, hybrids and properties."""
     public = [name for name in dir(mapper.class_) if not name.startswith("_")]
@@ -153,7 +161,7 @@ def _attribute(mapper: Mapper[Any], step: str) -> Any:
     found = mapper.all_orm_descriptors.get(step)
     if found is not None:
         return found
-    if step.startswith("_") or not hasattr(mapper.class_, step):
+    if step.startswith("_") or not has_attribute(mapper, step):
         raise UnknownNameError("attribute", step, known_names(mapper), mapper.class_.__name__)
     return None
 
@@ -192,7 +200,7 @@ def _leaf(
     mapper: Mapper[Any], found: Any, step: str, rest: tuple[str, ...], relations: tuple[str, ...]
 ) -> PathTarget:
     if isinstance(found, ColumnProperty):
-        sqltype = found.expression.type
+        sqltype = found.columns[0].type
         if rest and not _has_inside(sqltype):
             raise ConfigurationError(
                 f"{mapper.class_.__name__}.{step} is a {type(sqltype).__name__} column; "

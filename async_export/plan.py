@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from operator import attrgetter, itemgetter
+from typing import Any, Literal, Protocol, TypeAlias
 
 from sqlalchemy.orm import Mapper
 
 from async_export.binds import Database
+from async_export.declare import dehydrate_name
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import DEPENDS, Field, read_path, split_path
 from async_export.hooks import Hooks, is_async, is_overridden
@@ -180,7 +181,7 @@ def _dehydrate_hook(hooks: Hooks, each: Field) -> tuple[Callable[[Any], Any] | N
     method = each.dehydrate_method
     if callable(method):
         return method, getattr(method, "__name__", "dehydrate_method")
-    name = method or f"dehydrate_{each.name}"
+    name = method or dehydrate_name(each.name)
     found = getattr(hooks, name, None)
     if found is None and method is not None:
         raise UnknownNameError("method", method, dir(hooks), type(hooks).__name__)
@@ -339,7 +340,12 @@ def _row_maker(compiler: _Compiler, item: _Item, select: RowSelect) -> CellMaker
         return CellMaker(name, lambda row: hook(light(row)), is_async=is_async(hook), is_hook=True)
     cell = _cell_function(compiler, item)
     read = _row_reader(item.value, select)
-    return CellMaker(name, lambda row: cell(read(row)), is_async=_widget_is_async(item.field))
+    return CellMaker(
+        name,
+        lambda row: cell(read(row)),
+        is_async=_widget_is_async(item.field),
+        is_hook=_widget_is_foreign(item.field),
+    )
 
 
 def _row_reader(value: FieldValue, select: RowSelect) -> _Reader:
@@ -363,31 +369,46 @@ def _inside(read: _Reader, steps: tuple[str, ...]) -> _Reader:
     return (lambda row: read_path(read(row), steps)) if steps else read
 
 
+class _Sink(Protocol):
+    """Where the columns of light rows are noted: the SELECT, or readers of mapped objects."""
+
+    def add_path(self, target: PathTarget) -> int: ...
+    def add_column(self, name: str) -> int: ...
+
+
 def _light_rows(
-    compiler: _Compiler, hook: str, reads: Sequence[str], select: RowSelect
+    compiler: _Compiler, hook: str, reads: Sequence[str], cells: _Sink
 ) -> Callable[[Any], LightRow]:
     """Make the rows that one hook receives: its reads, and the primary key."""
     mapper = compiler.mapper
     assert mapper is not None
     tree: dict[str, Any] = {}
     for target in primary_key(mapper):
-        tree[target.name] = select.add_path(target)
+        tree[target.name] = cells.add_path(target)
     for path in reads:
         found = _read_target(compiler, path, mapper)
         if found is None:
-            tree[path] = select.add_column(path)
+            tree[path] = cells.add_column(path)
             continue
+        inside = 0 if found.leaf == "to_many" else len(found.tail)
+        *parents, name = _steps(mapper, path)[: len(split_path(path)) - inside]
+        related = (*found.relations, found.name) if found.leaf == "to_one" else found.relations
         node = tree
-        relations = (*found.relations, found.name) if found.leaf == "to_one" else found.relations
-        for depth in range(len(relations)):
-            node = _related_node(mapper, relations[: depth + 1], node, select)
-        if found.leaf == "column":
-            node[split_path(path)[-1 - len(found.tail)]] = select.add_path(found)
+        # A proxy stands where it is declared, not where it leads.
+        for depth in range(len(parents) + (found.leaf == "to_one")):
+            node = _related_node(mapper, related[: depth + 1], node, cells)
+        if found.leaf != "to_one":
+            bare = found if found.leaf == "to_many" else replace(found, tail=())
+            node[name] = cells.add_path(bare)
     return light_row_class(_frozen(tree), hook)
 
 
+def _steps(mapper: Mapper[Any], path: str) -> tuple[str, ...]:
+    return (path,) if path in mapper.all_orm_descriptors else split_path(path)
+
+
 def _related_node(
-    mapper: Mapper[Any], relations: tuple[str, ...], parent: dict[str, Any], select: RowSelect
+    mapper: Mapper[Any], relations: tuple[str, ...], parent: dict[str, Any], cells: _Sink
 ) -> dict[str, Any]:
     """Give the node of a related row, made with its primary key at first sight."""
     if relations[-1] not in parent:
@@ -396,18 +417,12 @@ def _related_node(
             related = related.relationships[name].mapper
         node: dict[str, Any] = {}
         for target in primary_key(related):
-            position = select.add_path(_seen_from(relations, target))
+            position = cells.add_path(replace(target, relations=relations))
             node[target.name] = position
             node.setdefault("", position)
         parent[relations[-1]] = node
     found: dict[str, Any] = parent[relations[-1]]
     return found
-
-
-def _seen_from(relations: tuple[str, ...], target: PathTarget) -> PathTarget:
-    return PathTarget(
-        relations, target.leaf, target.name, target.mapper, target.tail, target.sqltype
-    )
 
 
 def _frozen(tree: Mapping[str, Any]) -> dict[str, Values]:
@@ -539,33 +554,34 @@ def _instance_maker(compiler: _Compiler, item: _Item) -> CellMaker:
         each.name,
         lambda instance: each.export(instance, **kwargs),
         is_async=_widget_is_async(each) or is_async(each.export),
-        is_hook=type(each).export is not Field.export,
+        is_hook=type(each).export is not Field.export or _widget_is_foreign(each),
     )
+
+
+class _Readers:
+    """Readers of the columns of light rows from mapped objects."""
+
+    def __init__(self) -> None:
+        self.readers: list[_Reader] = []
+
+    def add_path(self, target: PathTarget) -> int:
+        self.readers.append(target.reader())
+        return len(self.readers) - 1
+
+    def add_column(self, name: str) -> int:
+        self.readers.append(attrgetter(name))
+        return len(self.readers) - 1
 
 
 def _light_instances(
     compiler: _Compiler, hook: str, reads: tuple[str, ...] | None
 ) -> _Reader | None:
     """Make light rows of mapped objects, so that a hook sees the same in every strategy."""
-    mapper = compiler.mapper
-    if reads is None or mapper is None:
+    if reads is None or compiler.mapper is None:
         return None
-    tree: dict[str, Any] = {}
-    readers: list[_Reader] = []
-    targets = {target.name: target for target in primary_key(mapper)}
-    for name, target in targets.items():
-        tree[name] = len(readers)
-        readers.append(target.reader())
-    for path in reads:
-        steps = split_path(path)
-        tree.setdefault(steps[0], len(readers))
-        readers.append(_attribute(steps[0]))
-    row_class = light_row_class(_frozen(tree), hook)
-    return lambda instance: row_class([read(instance) for read in readers])
-
-
-def _attribute(name: str) -> _Reader:
-    return lambda instance: getattr(instance, name)
+    cells = _Readers()
+    light = _light_rows(compiler, hook, reads, cells)
+    return lambda instance: light([read(instance) for read in cells.readers])
 
 
 def _cell_function(compiler: _Compiler, item: _Item) -> _Reader:
@@ -580,3 +596,8 @@ def _widget_is_async(each: Field) -> bool:
     if each.widget is None:
         return False
     return is_async(each.widget.render if each.form == "text" else each.widget.native)
+
+
+def _widget_is_foreign(each: Field) -> bool:
+    """Tell whether somebody else wrote the widget, so that it may give awaitables."""
+    return not type(each.widget).__module__.startswith("async_export.")

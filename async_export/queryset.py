@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncResult
 
 from async_export.binds import Database, source_error
 from async_export.errors import ConfigurationError, SourceError
+from async_export.postgres.codecs import UnrepresentableError
 
 __all__ = ("BatchSize", "IterableSource", "ResultSource", "Source")
 
@@ -144,6 +145,9 @@ class ResultSource:
 def _failed(error: BaseException, rows: int) -> Exception:
     if isinstance(error, DBAPIError | OSError):
         return source_error(error, rows)
+    if isinstance(error, UnrepresentableError):
+        cure = "on_unrepresentable='text' exports the database's own text"
+        return SourceError(f"{error}; {cure}", rows)
     # What a driver or result processor cannot turn into a Python value; its text may hold data.
     name = type(error).__name__
     return SourceError(f"a value of the database could not be read: {name}", rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,8 @@ class RecordMaker:
     """Makes records of batches of rows.
 
     Which makers are async is decided once. A plain function that gives an awaitable all the
-    same is found by the type of its results, looked at once for each type.
+    same is found by the type of what it gives, looked at once for each type; from then on its
+    cells are awaited where they are awaitable.
 
     Args:
         cells: The makers, in the order of the columns.
@@ -71,15 +73,14 @@ class RecordMaker:
         on_error: OnError,
         concurrency: int,
     ) -> None:
-        self._names = [each.name for each in cells]
-        self._makes = [each.make for each in cells]
+        self._cells = cells
         self._width = width
         self._whole = whole
         self._subject = subject
         self._key = key
         self._on_error = on_error
         self._concurrency = concurrency
-        self._async = [each.is_async for each in cells]
+        self._is_async = any(each.is_async for each in cells)
         self._hooks = [i for i, each in enumerate(cells) if each.is_hook and not each.is_async]
         self._plain_types: set[type] = set()
         self.rows = 0
@@ -91,121 +92,130 @@ class RecordMaker:
         Raises:
             RowError: a row failed, and ``on_error`` says to raise.
         """
-        if not any(self._async):
-            made = await self._in_turn(rows, self._sync_record)
-        elif self._concurrency == 1:
-            made = await self._in_turn(rows, self._async_record)
-        else:
-            made = await self._concurrently(rows)
-        await self._settle(made)
-        self.rows += len(rows)
-        records = [record for record in made if record is not None]
-        return [self._unwrapped(record) for record in records] if self._whole else records
-
-    async def _in_turn(
-        self, rows: Sequence[Any], record: Callable[[Any, int], Any]
-    ) -> list[_Record | None]:
-        """Make one record after the other; the event loop gets a turn every two milliseconds."""
-        awaited = record == self._async_record
         made: list[_Record | None] = []
+        if not self._is_async:
+            await self._make_plain(rows, made)
+        rest = rows[len(made) :]
+        if self._concurrency > 1:
+            made += await self._make_concurrently(rest, self.rows + 1 + len(made))
+        else:
+            await self._make_in_turn(rest, made)
+        self.rows += len(rows)
+        return [record for record in made if record is not None]
+
+    async def _make_plain(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
+        """Make records without awaiting; stop after a row in which something has to be awaited."""
         turn = time.perf_counter() + SLICE
         for number, row in enumerate(rows, self.rows + 1):
             try:
-                cells = await record(row, number) if awaited else record(row, number)
+                record = self._plain_record(row, number)
+                if self._is_async:
+                    record = await self._settled(record, row, number)
+                made.append(record)
             except RowError as error:
-                cells = None
                 await self._failed(error)
-            made.append(cells)
+                made.append(None)
+            if self._is_async:
+                return
             if time.perf_counter() > turn:
                 await asyncio.sleep(0)
                 turn = time.perf_counter() + SLICE
-        return made
 
-    async def _concurrently(self, rows: Sequence[Any]) -> list[_Record | None]:
+    async def _make_in_turn(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
+        """Make one record after the other; the event loop gets a turn every two milliseconds."""
+        turn = time.perf_counter() + SLICE
+        for number, row in enumerate(rows, self.rows + 1 + len(made)):
+            made.append(await self._tolerated(row, number))
+            if time.perf_counter() > turn:
+                await asyncio.sleep(0)
+                turn = time.perf_counter() + SLICE
+
+    async def _make_concurrently(self, rows: Sequence[Any], first: int) -> list[_Record | None]:
         """Make several records at once; the first error cancels the others."""
         made: list[_Record | None] = [None] * len(rows)
         todo = iter(enumerate(rows))
-        errors: list[RowError] = []
+        errors: dict[int, Exception] = {}
 
         async def work(scope: anyio.CancelScope) -> None:
             for index, row in todo:
                 try:
-                    made[index] = await self._async_record(row, self.rows + 1 + index)
-                except RowError as error:
-                    try:
-                        await self._failed(error)
-                    except RowError:
-                        errors.append(error)
-                        scope.cancel()
+                    made[index] = await self._tolerated(row, first + index)
+                except Exception as error:  # noqa: BLE001 - raised below, by itself
+                    errors[index] = error
+                    scope.cancel()
 
         async with anyio.create_task_group() as group:
             for _ in range(min(self._concurrency, len(rows))):
                 group.start_soon(work, group.cancel_scope)
         if errors:
-            raise min(errors, key=lambda error: error.row_number)
+            raise errors[min(errors)]
         return made
 
-    def _sync_record(self, row: Any, number: int) -> _Record:
+    async def _tolerated(self, row: Any, number: int) -> _Record | None:
+        """Make a record; None for a row that ``on_error`` lets fail."""
+        try:
+            return await self._async_record(row, number)
+        except RowError as error:
+            await self._failed(error)
+            return None
+
+    def _plain_record(self, row: Any, number: int) -> _Record:
+        """Make a record, and note when one of its cells has to be awaited."""
         cells: _Record = []
         try:
             subject = row if self._subject is None else self._subject(row)
-            for make in self._makes:
-                cells.append(make(subject))
+            for each in self._cells:
+                cells.append(each.make(subject))  # its length tells which one failed
         except Exception as error:
+            _close(cells)
             raise self._row_error(error, row, number, len(cells)) from error
-        return cells
+        for position in self._hooks:
+            kind = type(cells[position])
+            if kind not in self._plain_types:
+                if hasattr(kind, "__await__"):
+                    self._is_async = True
+                else:
+                    self._plain_types.add(kind)
+        return cells if not self._whole or self._is_async else self._unwrapped(cells)
+
+    async def _settled(self, cells: _Record, row: Any, number: int) -> _Record:
+        """Await those of *cells* that are awaitable."""
+        position = 0
+        try:
+            for position, cell in enumerate(cells):
+                if hasattr(cell, "__await__"):
+                    cells[position] = await cell
+        except Exception as error:
+            raise self._row_error(error, row, number, position) from error
+        finally:
+            _close(cells)
+        return self._unwrapped(cells) if self._whole else cells
 
     async def _async_record(self, row: Any, number: int) -> _Record:
         cells: _Record = []
         try:
             subject = row if self._subject is None else self._subject(row)
-            for make, is_async in zip(self._makes, self._async, strict=True):
-                cell = make(subject)
-                cells.append(await cell if is_async else cell)
+            for each in self._cells:
+                cell = each.make(subject)
+                if each.is_async or (each.is_hook and hasattr(cell, "__await__")):
+                    cell = await cell
+                cells.append(cell)
         except Exception as error:
             raise self._row_error(error, row, number, len(cells)) from error
-        return cells
-
-    async def _settle(self, made: list[_Record | None]) -> None:
-        """Await what plain functions gave, if it is awaitable."""
-        for position in self._hooks:
-            types = {type(cells[position]) for cells in made if cells is not None}
-            fresh = types - self._plain_types
-            if any(hasattr(each, "__await__") for each in fresh):
-                await self._await_column(made, position)
-            else:
-                self._plain_types |= fresh
-
-    async def _await_column(self, made: list[_Record | None], position: int) -> None:
-        try:
-            for index, cells in enumerate(made):
-                if cells is None or not hasattr(cells[position], "__await__"):
-                    continue
-                try:
-                    cells[position] = await cells[position]
-                except Exception as error:  # noqa: BLE001 - whatever a hook raises
-                    failed = self._row_error(error, None, self.rows + 1 + index, position)
-                    failed.__cause__ = error
-                    made[index] = None
-                    await self._failed(failed)
-        finally:
-            # After an error or cancellation nobody will await the others.
-            for cells in made:
-                close = getattr(cells and cells[position], "close", None)
-                if close is not None and hasattr(cells and cells[position], "__await__"):
-                    close()
+        return self._unwrapped(cells) if self._whole else cells
 
     def _unwrapped(self, cells: _Record) -> _Record:
         """Give the record that the only maker made."""
-        record = list(cells[0])
-        if len(record) != self._width:
+        record = cells[0]
+        if not isinstance(record, list | tuple) or len(record) != self._width:
+            seen = len(record) if isinstance(record, list | tuple) else type(record).__name__
             raise ConfigurationError(
-                f"{self._names[0]} gave {len(record)} cells for {self._width} columns"
+                f"{self._cells[0].name} gave {seen} cells for {self._width} columns"
             )
-        return record
+        return list(record)
 
     def _row_error(self, error: Exception, row: Any, number: int, position: int) -> RowError:
-        name = self._names[min(position, len(self._names) - 1)]
+        name = self._cells[min(position, len(self._cells) - 1)].name
         return RowError(number, name, type(error).__name__, self._key_of(row), _hint(error))
 
     def _key_of(self, row: Any) -> Any:
@@ -221,6 +231,13 @@ class RecordMaker:
         if callable(self._on_error):
             await maybe_await(self._on_error(error))
         self.skipped += 1
+
+
+def _close(cells: _Record) -> None:
+    """Close the coroutines that nobody will await."""
+    for cell in cells:
+        if inspect.iscoroutine(cell):
+            cell.close()
 
 
 def _hint(error: Exception) -> str:

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Self
 
 import tablib
 from sqlalchemy import Table, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.types import TypeEngine
 
 from async_export.binds import Bind, check_bind
@@ -20,16 +22,17 @@ from async_export.declare import (
     check_paths,
     collect_fields,
     collect_options,
+    dehydrate_name,
     mapper_of,
     when_configured,
 )
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.explain import Explanation, explain_plan
-from async_export.fields import Field, split_path
+from async_export.fields import DEPENDS, Field, split_path
 from async_export.formats import Encoder, format_for_path, make_encoder
-from async_export.hooks import default_hook, is_overridden
+from async_export.hooks import default_hook, is_overridden, maybe_await
 from async_export.options import ALL, ResourceOptions
-from async_export.paths import key_names
+from async_export.paths import has_attribute, key_names
 from async_export.plan import CellSpec
 from async_export.results import ExportResult
 from async_export.run import ExportStream, Run, running
@@ -178,7 +181,7 @@ class Resource:
     @default_hook
     def export_field(self, field: Field, instance: Any, **kwargs: Any) -> Any:
         """Give the cell of *field*: from its dehydrate hook, or from the field itself."""
-        hook = field.dehydrate_method or f"{DEHYDRATE}{field.name}"
+        hook = field.dehydrate_method or dehydrate_name(field.name)
         method = getattr(self, hook, None) if isinstance(hook, str) else hook
         return field.export(instance, **kwargs) if method is None else method(instance)
 
@@ -340,6 +343,10 @@ class Resource:
         """
         check_names(cls, cls._meta, cls._declared)
         check_hooks(cls, cls._meta, cls._declared, cls._names)
+        try:
+            configure_mappers()
+        except SQLAlchemyError as error:
+            raise ConfigurationError(f"the mappers cannot be configured: {error}") from error
         cls._check_paths()
 
     # --- what hooks may use -----------------------------------------------------------------
@@ -386,14 +393,19 @@ class Resource:
         if mapper is None:
             return
         declared = [each.attribute for each in cls._declared.values() if each.attribute]
-        # A declared attribute that the model lacks may be a labelled column of a queryset.
-        known = [path for path in declared if hasattr(mapper.class_, path.split(".")[0])]
+        hooks = [getattr(cls, name) for name in dir(cls) if name.startswith(DEHYDRATE)]
+        hooks += [each.dehydrate_method for each in cls._declared.values()]
+        reads = [p for hook in (*hooks, cls.prepare_batch) for p in getattr(hook, DEPENDS, ())]
+        # What the model lacks may be a labelled column of a queryset: the export will tell.
+        known = [p for p in (*declared, *reads) if has_attribute(mapper, split_path(p)[0])]
         implied = [name for name in cls._names if name not in cls._declared]
         check_paths(cls, mapper, [*implied, *known])
 
     @classmethod
     def _new_field(cls, name: str) -> Field:
-        return copy.copy(cls._declared[name]) if name in cls._declared else Field(name)
+        field = copy.copy(cls._declared[name]) if name in cls._declared else Field(name)
+        field.name = name
+        return field
 
     def _copy(self) -> Self:
         """Give the copy that one export works on, with fields of its own."""
@@ -434,10 +446,14 @@ class Resource:
         return self._run
 
     async def _iter_instances(self, queryset: Any) -> AsyncGenerator[Any, None]:
-        batches: Any = self.iter_batches(queryset)
-        async for batch in batches:
-            for instance in batch:
-                yield instance
+        batches: Any = await maybe_await(self.iter_batches(queryset))
+        try:
+            async for batch in batches:
+                for instance in batch:
+                    yield instance
+        finally:
+            if hasattr(batches, "aclose"):
+                await batches.aclose()
 
 
 async def _awaited(cells: list[Any]) -> list[Any]:
@@ -480,8 +496,12 @@ class ModelResource(Resource):
         """Columns of a Table to select: those of the fields, or all if a hook may read others."""
         hooks = (self.prepare_batch, self.export_resource, self.export_field, self.iter_queryset)
         fields = self.fields.values()
-        hooked = any(hasattr(self, f"{DEHYDRATE}{name}") for name in self.fields)
-        if hooked or any(f.dehydrate_method for f in fields) or any(map(is_overridden, hooks)):
+        hooked = any(hasattr(self, dehydrate_name(name)) for name in self.fields)
+        if (
+            hooked
+            or any(f.dehydrate_method for f in fields)
+            or any(is_overridden(hook) for hook in hooks)
+        ):
             return list(table.columns)
         attributes = [field.attribute or name for name, field in self.fields.items()]
         names = [a if a in table.columns else split_path(a)[0] for a in attributes]
@@ -535,7 +555,7 @@ def resource_factory(
         **_checked("custom_fields", custom_fields, lambda each: isinstance(each, Field)),
     }
     methods = _checked("dehydrate_methods", dehydrate_methods, callable)
-    members |= {f"{DEHYDRATE}{field}": staticmethod(m) for field, m in methods.items()}
+    members |= {dehydrate_name(field): staticmethod(m) for field, m in methods.items()}
     return type(name, (resource_class,), members)
 
 

@@ -73,12 +73,13 @@ def look_at(statement: Any) -> Queried:
     described: Sequence[dict[str, Any]] = getattr(statement, "column_descriptions", ())
     selected = {each["name"]: each["expr"] for each in described}
     first = described[0] if described else None
-    if first is None or first["entity"] is None or first["expr"] is not first["entity"]:
+    # Selects of plain tables are described without an entity.
+    if first is None or first.get("entity") is None or first["expr"] is not first["entity"]:
         return Queried(statement, columns=selected or _selected(statement), fixed=_fixed(statement))
     del selected[first["name"]]
     entity = first["entity"]
     mapper = inspect(entity).mapper
-    others = [e for e in described[1:] if e["expr"] is e["entity"] is not None]
+    others = [e for e in described[1:] if e["expr"] is e.get("entity") is not None]
     fixed = "it selects more than one entity" if others else _fixed(statement)
     return Queried(statement, entity, mapper, selected, fixed)
 

@@ -138,7 +138,8 @@ def _to_one(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
         return FieldValue(given or ForeignKeyWidget(), LogicalType(), targets)
     # The key of a related object reads as any other column of its type.
     own = hooks.widget_for_column(field.name, sqltype)
-    widget = own if given is None or type(given) is ForeignKeyWidget else given
+    plain = type(given) is ForeignKeyWidget and given.item is None
+    widget = own if given is None or plain else given
     return FieldValue(widget, logical_type(sqltype), targets)
 
 
@@ -182,7 +183,12 @@ def _to_many(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
     if not steps:
         return FieldValue(widget, LogicalType(Kind.LIST), (target,))
     found = resolve_path(related, steps)
-    item = logical_type(found.sqltype) if found.sqltype is not None else LogicalType()
+    item = LogicalType()
+    if found.sqltype is not None:
+        item = logical_type(found.sqltype)
+        if isinstance(widget, ManyToManyWidget):
+            # Each key reads as any other column of its type.
+            widget = widget.with_item(hooks.widget_for_column(field.name, found.sqltype))
     plain = found.leaf == "column" and not found.relations and not found.tail
     return FieldValue(
         widget,
@@ -200,7 +206,7 @@ def _plain(
     own = AutoWidget() if sqltype is None else hooks.widget_for_column(field.name, sqltype)
     given = _given_widget(field, hooks, own)
     widget = own if given is None else given
-    logical = LogicalType(widget.kind) if sqltype is None else logical_type(sqltype)
+    logical = widget.logical_type if sqltype is None else logical_type(sqltype)
     return replace(value, widget=widget, type=logical)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Column, DateTime, ForeignKey, Numeric, String, Tabl
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from async_export import ModelResource, Resource
+from async_export import Field, ModelResource, Resource
 
 
 class Base(DeclarativeBase):
@@ -59,7 +59,7 @@ class Book(Base):
     published: Mapped[date | None]
     added: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     in_print: Mapped[bool] = mapped_column(default=True)
-    details: Mapped[Any] = mapped_column(JSON, default=None)
+    details: Mapped[Any] = mapped_column(JSON, nullable=True)
     author: Mapped[Author | None] = relationship(back_populates="books")
     tags: Mapped[list[Tag]] = relationship(secondary=book_tag)
 
@@ -155,10 +155,7 @@ class BookResource(ModelResource):
 class NumberResource(Resource):
     """A resource over dicts such as ``{"number": 1}``; needs no database."""
 
-    class Meta:
-        """Its options."""
-
-        fields = ("number",)
+    number = Field()
 
 
 def numbers(count: int) -> list[dict[str, int]]:

@@ -22,7 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import Range
 
-from async_export import widgets
 from async_export.errors import ConfigurationError
 from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
 from async_export.widgets import (
@@ -252,7 +251,7 @@ def parity_cases() -> list[tuple[str, str, str]]:
 
 def rendered(widget: str, value: str, zone: str) -> Any:
     """Our cell for a case of parity."""
-    names = vars(widgets) | {"Fraction": Fraction}
+    names = globals()
     return eval(widget, names).with_timezone(ZoneInfo(zone)).render(eval(value, names))
 
 
@@ -277,7 +276,7 @@ def test_text_equals_the_reference() -> None:
 def test_json_equals_the_reference_when_escaped() -> None:
     """JSON cells differ from the reference's only by ensure_ascii."""
     expected = reference_texts([("JSONWidget()", value, "UTC") for value in JSONS])
-    names = vars(widgets)
+    names = globals()
     assert [JSONWidget(ensure_ascii=True).render(eval(v, names)) for v in JSONS] == expected
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from async_export.types import UnrepresentableText
 
-__all__ = ("OnUnrepresentable", "exact_values")
+__all__ = ("OnUnrepresentable", "UnrepresentableError", "exact_values")
 
 OnUnrepresentable: TypeAlias = Literal["text", "error", "null"]
 """What becomes of a value that Python's type cannot hold: its text, an error, or None."""
@@ -56,11 +56,12 @@ _INFINITE_MICROSECONDS = {
 }
 
 _FLOAT4 = struct.Struct("!f")
-_FLOAT4_DIGITS = 9
-"""Enough for any float4; the fewest that give the same float4 back are its shortest form."""
+_FLOAT4_FORMS = ("%.6g", "%.7g", "%.8g")
+"""The first that gives the same float4 back is its shortest form; nine digits always do."""
 
+_FLOAT4_SHORT_FORMS = ("%.1g", "%.2g", "%.3g", "%.4g", "%.5g", *_FLOAT4_FORMS)
 _FLOAT4_NORMAL = 2.0**-126
-"""From here on six digits always survive a float4, so that no shorter form needs to be tried."""
+"""Below it a float4 may hold fewer than six digits."""
 
 _FLOAT4_TIES = 2.0**24
 """Below it, what is midway between two float4 has nine digits or more."""
@@ -82,8 +83,8 @@ async def exact_values(
     What Python's types can hold is what asyncpg gives: date, naive datetime, datetime in UTC, time,
     time with offset, timedelta, float. What they cannot hold becomes, by *on_unrepresentable*:
     PostgreSQL's own text (``infinity``, ``0044-03-15 BC``, ``24:00:00``, ``1 mon 2 days``), in the
-    ISO and postgres styles and UTC, whatever the session's settings; a ValueError, from the fetch;
-    or None. Beware of None in ranges, where it reads as a missing bound.
+    ISO and postgres styles and UTC, whatever the session's settings; an UnrepresentableError, from
+    the fetch; or None. Beware of None in ranges, where it reads as a missing bound.
 
     Nothing is sent to the server, so that it takes microseconds, works in any state of a
     transaction and cannot be interrupted. Statements that were prepared inside are not used
@@ -107,9 +108,8 @@ async def exact_values(
 
 @contextmanager
 def _codecs(connection: Any, on_unrepresentable: OnUnrepresentable) -> Generator[None]:
-    # asyncpg's set_type_codec and reset_type_codec ask the server for the type's oid, twice 14
-    # round trips, and fail in an aborted transaction. The oids of these types never change, and
-    # what those methods do with them needs no server.
+    # What asyncpg's set_type_codec and reset_type_codec do, without what asyncpg 0.30 does first:
+    # ask the server for the oids, which fails in an aborted transaction. They never change.
     settings = connection.get_settings()
     types = [
         (oid, name, codec)
@@ -139,6 +139,10 @@ def _own_statements(adapter: Any) -> Generator[None]:
         yield
     finally:
         adapter._prepared_statement_cache = statements  # noqa: SLF001
+
+
+class UnrepresentableError(ValueError):
+    """A value of PostgreSQL that Python's type cannot hold."""
 
 
 class _Codec(NamedTuple):
@@ -172,7 +176,7 @@ def _as_text(_type: str, text: str) -> UnrepresentableText:
 
 
 def _as_error(type_: str, _text: str) -> Any:
-    raise ValueError(f"Python cannot represent this value of PostgreSQL's type {type_}")
+    raise UnrepresentableError(f"Python cannot hold this value of PostgreSQL's type {type_}")
 
 
 def _as_null(_type: str, _text: str) -> None:
@@ -247,14 +251,15 @@ def _decode_float4(value: bytes) -> float:
     """The float that is written like the float4, instead of the one that equals it."""
     (widened,) = _FLOAT4.unpack(value)
     size = abs(widened)
-    for digits in range(6 if size >= _FLOAT4_NORMAL else 1, _FLOAT4_DIGITS):
-        shortest = float(f"{widened:.{digits}g}")
+    if size < _FLOAT4_TIES and widened.is_integer():
+        return widened  # type: ignore[no-any-return]
+    for form in _FLOAT4_FORMS if size >= _FLOAT4_NORMAL else _FLOAT4_SHORT_FORMS:
+        shortest = float(form % widened)
         if _FLOAT4.pack(shortest) == value and not (
             size >= _FLOAT4_TIES and _is_tie(shortest, widened)
         ):
             return shortest
-    longest = float(f"{size:.{_FLOAT4_DIGITS}g}")
-    return math.copysign(_FLOAT4_UNEVEN.get(size, longest), widened)
+    return math.copysign(_FLOAT4_UNEVEN.get(size, float(f"{size:.9g}")), widened)
 
 
 def _is_tie(shortest: float, widened: float) -> bool:

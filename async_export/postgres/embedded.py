@@ -48,7 +48,7 @@ _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 103
 """What sockaddr_un holds on macOS without the last zero; Linux has four more."""
 
-# The server's standard input is a pipe from us. When it is closed, be it by stop() or because this
+# The server's standard input is a pipe from us. When it is closed, be it by _stop or because this
 # process was killed, the shell in the background asks the server for a fast shutdown.
 _RUN_UNTIL_CLOSED = """
 exec 3<&0 </dev/null
@@ -285,9 +285,10 @@ def _make_private(folder: Path) -> None:
     # As root, the server's user must get through to the cluster, which is its own.
     mode = 0o755 if _is_root() else 0o700
     for path in reversed([folder, *folder.parents]):
-        with suppress(FileExistsError):
-            path.mkdir()
-            path.chmod(mode)
+        if not path.exists():
+            with suppress(FileExistsError):
+                path.mkdir(mode=0o700)
+                path.chmod(mode)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise ConfigurationError(f"{folder} is not a folder of this user's; choose another one")

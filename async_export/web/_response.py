@@ -161,17 +161,17 @@ async def _send(send: Send, message: Message) -> None:
 
 
 async def _break_off(send: Send, error: Exception) -> None:
-    """Keep middleware from finishing the body of an export that failed.
+    """Keep middleware from ending the body of an export that failed as if it were whole.
 
-    Starlette's BaseHTTPMiddleware, and hence ``@app.middleware("http")``, ends the body properly
-    when the app raises. It breaks it off when it meets a message that does not exist, and so do
-    servers, which the error would have reached anyway.
+    Starlette's BaseHTTPMiddleware, and hence ``@app.middleware("http")``, does so when the app
+    raises. What makes it break off instead is a message that is out of place: a hint that comes
+    after its response has started, which servers refuse, and GZipMiddleware lets through.
     """
     try:
-        await send({"type": "http.response.failed", "error": str(error)})
-    except Exception:  # noqa: BLE001 - meant to be refused
+        await send({"type": "http.response.early_hint", "links": []})
+    except Exception:  # noqa: BLE001 - by the server, as it should be
         return
-    # Whoever took the message may put its own error in the place of this one.
+    # Whoever took it may raise its own error in the place of this one.
     logger.error("the export failed after its response had begun", exc_info=error)
 
 

@@ -92,8 +92,8 @@ class Scalar(Base):
     moment: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     clock: Mapped[time | None] = mapped_column(TIME)
     span: Mapped[timedelta | None] = mapped_column(INTERVAL)
-    token: Mapped[UUID | None] = mapped_column(PG_UUID)
-    payload: Mapped[Any] = mapped_column(JSONB)
+    uid: Mapped[UUID | None] = mapped_column(PG_UUID)
+    payload: Mapped[Any | None] = mapped_column(JSONB)
     words: Mapped[list[str | None] | None] = mapped_column(ARRAY(Text))
     numbers: Mapped[list[int | None] | None] = mapped_column(ARRAY(Integer))
     grid: Mapped[list[Any] | None] = mapped_column(ARRAY(Integer, dimensions=2))
@@ -103,8 +103,8 @@ class Scalar(Base):
     days: Mapped[list[date] | None] = mapped_column(ARRAY(DATE))
     moments: Mapped[list[datetime] | None] = mapped_column(ARRAY(TIMESTAMP(timezone=True)))
     spans: Mapped[list[timedelta] | None] = mapped_column(ARRAY(INTERVAL))
-    tokens: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID))
-    address: Mapped[Any] = mapped_column(INET)
+    uids: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID))
+    address: Mapped[Any | None] = mapped_column(INET)
     raw: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -119,8 +119,10 @@ class Extreme(Base):
     day: Mapped[date | None] = mapped_column(DATE)
     moment: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     local: Mapped[datetime | None] = mapped_column(TIMESTAMP)
-    span: Mapped[Any] = mapped_column(INT4RANGE)
+    span: Mapped[Any | None] = mapped_column(INT4RANGE)
+    payload: Mapped[Any | None] = mapped_column(JSONB)
     raw: Mapped[bytes | None] = mapped_column(LargeBinary)
+    api_token: Mapped[str | None] = mapped_column(Text)
 
 
 class Note(Base):
@@ -155,7 +157,7 @@ class Author(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(Text)
     born: Mapped[date | None] = mapped_column(DATE)
-    settings: Mapped[Any] = mapped_column(JSONB)
+    settings: Mapped[Any | None] = mapped_column(JSONB)
     country_code: Mapped[str | None] = mapped_column(ForeignKey(Country.code))
     mentor_id: Mapped[int | None] = mapped_column(ForeignKey("author.id"))
 
@@ -277,9 +279,8 @@ def create_tables(connection: Connection) -> None:
     """
     Base.metadata.create_all(connection)
     for model, rows in _ROWS:
-        names = list(dict.fromkeys(name for row in rows for name in row))
         for row in rows:
-            connection.execute(insert(model), {name: row.get(name) for name in names})
+            connection.execute(insert(model), row)
     # An infinite date is more than Python's type can hold.
     connection.exec_driver_sql(
         "INSERT INTO extreme (id, day, moment) VALUES (100, 'infinity', '-infinity')"
@@ -360,18 +361,18 @@ _SCALARS: list[dict[str, Any]] = [
         "moment": datetime(2024, 1, 31, 9, 5, 0, 123456, tzinfo=UTC),
         "clock": time(23, 59, 59, 999999),
         "span": timedelta(days=2, hours=3, microseconds=5),
-        "token": UUID("6F1C8B1E-2B1F-4C7B-9D55-0123456789AB"),
+        "uid": UUID("6F1C8B1E-2B1F-4C7B-9D55-0123456789AB"),
         "payload": {"b": [1, 2.5, None, True], "aa": 'Ünï\U0001f4da "q"\n', "c": {}},
         "words": ["a", "b,c", "", None, 'd"e', "Ü"],
         "numbers": [1, -2, None],
         "grid": [[1, 2], [3, None]],
         "ratios": [1.0, 0.1, 1e16],
-        "prices": [Decimal("1.10"), Decimal("-0.001")],
+        "prices": [Decimal("1.10"), Decimal("-0.001"), Decimal("1E-7")],
         "flags": [True, False],
         "days": [date(868, 5, 11), date(2024, 2, 29)],
         "moments": [datetime(2024, 1, 31, 9, 5, 0, 123456, tzinfo=UTC)],
         "spans": [timedelta(days=-1, hours=3)],
-        "tokens": [UUID(int=1)],
+        "uids": [UUID(int=1)],
         "address": "192.168.0.1",
         "raw": b"plain",
     },
@@ -393,11 +394,12 @@ _SCALARS: list[dict[str, Any]] = [
         "moment": datetime(868, 5, 11, tzinfo=UTC),
         "clock": time(0, 0),
         "span": timedelta(days=-1),
-        "token": UUID(int=0),
-        "payload": [],
+        "uid": UUID(int=0),
+        "payload": [[], {}],
         "words": [],
         "numbers": [],
         "ratios": [],
+        "prices": [Decimal(20000), Decimal("100000000.00")],
         "address": "2001:db8::1",
         "raw": b"",
     },
@@ -429,15 +431,15 @@ _SCALARS: list[dict[str, Any]] = [
         "moment": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
         "address": "::/0",
     },
-    {"id": 6, "ratio": float("nan"), "span": timedelta(days=365000), "payload": False},
-    {"id": 7, "ratio": float("inf"), "payload": 0, "amount": Decimal("-0.00")},
-    {"id": 8, "ratio": float("-inf"), "payload": "", "span": timedelta(hours=100)},
+    {"id": 6, "ratio": float("nan"), "span": timedelta(days=365000), "payload": True},
+    {"id": 7, "ratio": float("inf"), "payload": -1, "amount": Decimal("-0.00")},
+    {"id": 8, "ratio": float("-inf"), "payload": " ", "span": timedelta(hours=100)},
     {"id": 9, "ratio": 0.1 + 0.2, "payload": {"z": 1, "a": {"y": 1, "b": 2}}},
     {"id": 10, "ratio": 123456789.125, "payload": {"\u2028": "</script>"}},
     {"id": 11, "ratio": 9.999999999999999e22},
     {"id": 12, "ratio": 1e40},
     {"id": 13, "ratio": 123456789012345.6},
-    {"id": 14, "ratio": 1e15},
+    {"id": 14, "ratio": 1e15, "payload": None},
     {"id": 15, "ratio": 1e-190},
 ]
 
@@ -448,10 +450,15 @@ _EXTREMES: list[dict[str, Any]] = [
         "amount": Decimal("NaN"),
         "local": datetime(2024, 1, 31, 9, 5),  # noqa: DTZ001 - timestamp without time zone
         "span": Range(1, 10),
+        "payload": [],
         "raw": b"\x00\xff",
     },
-    {"id": 2, "ratio": 1e300, "raw": "é".encode()},
-    {"id": 3, "raw": None},
+    {"id": 2, "ratio": 1e300, "raw": "é".encode(), "payload": False},
+    {"id": 3, "payload": 0},
+    {"id": 4, "payload": ""},
+    {"id": 5, "payload": {}},
+    {"id": 6, "payload": None},
+    {"id": 7},
 ]
 
 _COUNTRIES: list[dict[str, Any]] = [

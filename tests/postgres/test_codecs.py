@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE, INTERVAL, TIMESTAMP
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from async_export.postgres.codecs import exact_values
+from async_export.postgres.codecs import UnrepresentableError, exact_values
 from async_export.types import UnrepresentableText
 
 HOSTILE = {
@@ -332,7 +332,7 @@ async def test_error_policy(pg_connection: asyncpg.Connection, type_: str) -> No
     """With "error" the fetch fails, naming the type but not the value, and work goes on."""
     hostile = next(value for value in HOSTILE[type_] if UNREPRESENTABLE.search(value))
     async with exact_values(pg_connection, "error"), pg_connection.transaction():
-        with pytest.raises(ValueError, match=rf"type {type_}$"):
+        with pytest.raises(UnrepresentableError, match=rf"type {type_}$"):
             await fetch_with_texts(pg_connection, type_, [hostile])
         assert await pg_connection.fetchval("SELECT 1") == 1
 

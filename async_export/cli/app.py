@@ -1,0 +1,288 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from async_export.cli.options import (
+    DEFAULT_OUTPUT,
+    AsJSON,
+    DatabaseURL,
+    Debug,
+    Fields,
+    Format,
+    Limit,
+    NoClobber,
+    OptionValues,
+    OutputFolder,
+    OutputPath,
+    Settings,
+    TotalFrom,
+    names_of,
+    values_of,
+)
+from async_export.cli.output import Output, described, is_broken_pipe, print_result, write
+from async_export.cli.sources import (
+    import_resource,
+    query_resource,
+    reflect,
+    table_resource,
+    watched,
+)
+from async_export.cli.totals import TotalMode
+from async_export.errors import ConfigurationError
+from async_export.formats import available_formats
+from async_export.urls import engine_from_url
+
+__all__ = ("app", "run")
+
+SUCCESS: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+_PROGRAM: Final = "async-export"
+
+# BadParameter is public; the base of all errors of usage is not, in every release of typer.
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    help="Export tables, queries and resources to files, row by row.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:RESOURCE", help="As in shop.exports:Books.")]
+TableName = Annotated[str, typer.Argument(metavar="NAME", help="A table or view, or schema.table.")]
+SQL = Annotated[str, typer.Argument(metavar="SQL", help="A select.")]
+
+
+@app.command("run")
+def export_resource(
+    target: Target,
+    *,
+    db: DatabaseURL = None,
+    output: OutputPath = DEFAULT_OUTPUT,
+    format: Format = None,  # noqa: A002 - the option's name
+    fields: Fields = None,
+    limit: Limit = None,
+    option: OptionValues = None,
+    total: TotalFrom = TotalMode.ESTIMATE,
+    no_clobber: NoClobber = False,
+    as_json: AsJSON = False,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Export a resource that is written in Python."""
+    to = Output(output, format, not no_clobber)
+    engine = None if db is None else engine_from_url(db)
+    values = values_of(option)
+    resource = watched(import_resource(target), engine, values, limit, _shown(total))
+    _export(resource, to, fields, as_json=as_json)
+
+
+@app.command("table")
+def export_table(
+    name: TableName,
+    *,
+    db: DatabaseURL = None,
+    output: OutputPath = DEFAULT_OUTPUT,
+    format: Format = None,  # noqa: A002 - the option's name
+    fields: Fields = None,
+    limit: Limit = None,
+    total: TotalFrom = TotalMode.ESTIMATE,
+    no_clobber: NoClobber = False,
+    as_json: AsJSON = False,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Export a table, without the columns that look secret."""
+    to = Output(output, format, not no_clobber)
+    resource = _table(name, _engine(db), fields, limit, total)
+    _export(resource, to, fields, as_json=as_json)
+
+
+@app.command("query")
+def export_query(
+    sql: SQL,
+    *,
+    db: DatabaseURL = None,
+    output: OutputPath = DEFAULT_OUTPUT,
+    format: Format = None,  # noqa: A002 - the option's name
+    fields: Fields = None,
+    limit: Limit = None,
+    total: TotalFrom = TotalMode.ESTIMATE,
+    no_clobber: NoClobber = False,
+    as_json: AsJSON = False,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Export the rows of a select, without the columns that look secret."""
+    to = Output(output, format, not no_clobber)
+    resource = _query(sql, _engine(db), fields, limit, total)
+    _export(resource, to, fields, as_json=as_json)
+
+
+@app.command("explain")
+def explain(
+    target: Annotated[
+        str | None, typer.Argument(metavar="[MODULE:RESOURCE]", help="As for run.")
+    ] = None,
+    *,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="As for table.")] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="As for query.")] = None,
+    db: DatabaseURL = None,
+    format: Format = "csv",  # noqa: A002 - the option's name
+    fields: Fields = None,
+    limit: Limit = None,
+    option: OptionValues = None,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Tell how an export would be carried out: who makes each field, by which SQL."""
+    if sum(each is not None for each in (target, table, query)) != 1:
+        raise ConfigurationError("name one of MODULE:RESOURCE, --table and --query")
+    if table is not None:
+        resource = _table(table, _engine(db), fields, limit)
+    elif query is not None:
+        resource = _query(query, _engine(db), fields, limit)
+    else:
+        engine = None if db is None else engine_from_url(db)
+        resource = watched(import_resource(str(target)), engine, values_of(option), limit)
+    print(asyncio.run(_explain(resource, format or "csv", names_of(fields))))  # noqa: T201
+
+
+@app.command("formats")
+def formats() -> None:
+    """List the formats."""
+    shown = Table("name", "extension", "content type", "streaming", "cells")
+    for encoder in available_formats():
+        streaming = "yes" if encoder.streaming else "no"
+        shown.add_row(
+            encoder.name, f".{encoder.extension}", encoder.content_type, streaming, encoder.cells
+        )
+    Console().print(shown)
+
+
+@app.command("demo")
+def demo(
+    output: OutputFolder = Path("async-export-demo"),
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the database lives; by default in your cache."),
+    ] = None,
+    db: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A PostgreSQL to use in place of the demo's own."),
+    ] = None,
+    cities: Annotated[int | None, typer.Option(min=1, help="Load only so many cities.")] = None,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Load 234,908 cities into a PostgreSQL of its own, and export them."""
+    from async_export.demo.show import show
+
+    show(output, data_dir=data, url=db, cities=cities)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, say in one line what goes wrong, and give the exit code.
+
+    Args:
+        arguments: Those of the command line; by default the process's own.
+    """
+    settings = Settings()
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(arguments, _PROGRAM, standalone_mode=False, obj=settings)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except _UsageError as error:
+        return _misused(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
+        return _failed(error, settings)
+    if code == INTERRUPTED:
+        return _fail("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else SUCCESS
+
+
+def _misused(error: Any) -> int:
+    message = error.format_message().rstrip(".")
+    if not message:  # without arguments: the help was shown
+        return USAGE
+    context = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+    return _fail(f"{message}{context}", USAGE)
+
+
+def _failed(error: Exception, settings: Settings) -> int:
+    if is_broken_pipe(error):
+        # What is still in Python's own buffer must not be complained about at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    if settings.traceback:
+        traceback.print_exception(error)
+    return _fail(described(error), USAGE if isinstance(error, ConfigurationError) else FAILED)
+
+
+def _fail(message: str, code: int) -> int:
+    _notice(f"error: {message}" if code != INTERRUPTED else message)
+    return code
+
+
+def _notice(message: str) -> None:
+    print(f"{_PROGRAM}: {message}", file=sys.stderr)  # noqa: T201
+
+
+def _engine(url: str | None) -> AsyncEngine:
+    if url is None:
+        raise ConfigurationError("name a database with --db URL, or in DATABASE_URL")
+    return engine_from_url(url)
+
+
+def _shown(total: TotalMode) -> TotalMode:
+    """Look for no total where nobody sees it."""
+    return total if sys.stderr.isatty() else TotalMode.NONE
+
+
+def _table(
+    name: str,
+    engine: AsyncEngine,
+    fields: str | None,
+    limit: int | None,
+    total: TotalMode = TotalMode.NONE,
+) -> Any:
+    table = asyncio.run(reflect(engine, name))
+    resource = table_resource(table, names_of(fields), _notice)
+    return watched(resource, engine, {}, limit, _shown(total))
+
+
+def _query(
+    sql: str,
+    engine: AsyncEngine,
+    fields: str | None,
+    limit: int | None,
+    total: TotalMode = TotalMode.NONE,
+) -> Any:
+    resource = query_resource(sql, names_of(fields), limit, _notice)
+    return watched(resource, engine, {}, None, _shown(total))
+
+
+def _export(resource: Any, output: Output, fields: str | None, *, as_json: bool) -> None:
+    result = write(resource, output, output.encoder(), names_of(fields))
+    if as_json:
+        print_result(result, output)
+
+
+async def _explain(resource: Any, format_name: str, fields: Sequence[str] | None) -> str:
+    try:
+        return str(await resource.explain(format_name, fields=fields))
+    finally:
+        if resource.bind is not None:
+            await resource.bind.dispose()

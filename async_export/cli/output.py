@@ -1,0 +1,194 @@
+"""Where an export of the command line goes, and what is told about it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from async_export.cli.progress import progress_bar
+from async_export.errors import (
+    ConfigurationError,
+    ExportError,
+    RowError,
+    SinkError,
+    SourceError,
+    UnknownNameError,
+)
+from async_export.formats import Encoder, format_for_path, make_encoder
+from async_export.results import ExportResult
+from async_export.run import ExportStream
+from async_export.sinks import Sink, make_sink
+
+__all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
+
+STDOUT: Final = "-"
+
+_TEXT_TYPES: Final = ("text/", "json", "xml", "yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where the bytes go, and in which format.
+
+    Attributes:
+        path: A file, or ``-`` for stdout.
+        format: Name of a format; by default by the file's extension, csv for stdout.
+        overwrite: Whether an existing file may be replaced.
+    """
+
+    path: str
+    format: str | None = None
+    overwrite: bool = True
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether the bytes go to stdout."""
+        return self.path == STDOUT
+
+    def encoder(self) -> Encoder:
+        """Make the encoder.
+
+        Raises:
+            UnknownNameError: there is no such format, or no format of such files.
+            ConfigurationError: the bytes would be shown on a terminal and are no text.
+        """
+        encoder = make_encoder(self.format or self._implied_format())
+        is_text = any(part in encoder.content_type for part in _TEXT_TYPES)
+        if self.is_stdout and not is_text and sys.stdout.isatty():
+            raise ConfigurationError(
+                f"{encoder.name} is not for a terminal; write it to a file with -o"
+            )
+        return encoder
+
+    def _implied_format(self) -> str | type[Encoder]:
+        if self.is_stdout:
+            return "csv"
+        try:
+            return format_for_path(self.path)
+        except UnknownNameError as error:
+            error.add_note("or name one with --format")
+            raise
+
+    @contextmanager
+    def sink(self) -> Iterator[Sink]:
+        """Give the sink, and close what it needed.
+
+        Raises:
+            SinkError: the device or pipe cannot be opened.
+        """
+        if self.is_stdout:
+            # Unbuffered: nothing is left to be flushed into a pipe that is broken.
+            with open(1, "wb", buffering=0, closefd=False) as stdout:
+                yield make_sink(stdout)
+        elif _is_special(Path(self.path)):
+            with _opened(self.path) as special:
+                yield make_sink(special)
+        else:
+            yield make_sink(self.path, overwrite=self.overwrite)
+
+
+def _opened(path: str) -> io.FileIO:
+    try:
+        return io.FileIO(path, "wb")
+    except OSError as error:
+        raise SinkError(error.errno, error.strerror, path) from error
+
+
+def _is_special(path: Path) -> bool:
+    """Tell a device or pipe, which is written to, from a file, which is replaced."""
+    try:
+        return path.is_char_device() or path.is_fifo()
+    except (OSError, ValueError):
+        return False
+
+
+def write(
+    resource: Any, output: Output, encoder: Encoder, fields: Sequence[str] | None
+) -> ExportResult:
+    """Export *resource* to *output*, with a progress bar on a terminal.
+
+    Args:
+        resource: A resource that is watched.
+        output: Where to write.
+        encoder: The format.
+        fields: Names or headers of the fields to export; None for all.
+    """
+    with output.sink() as sink:
+        return asyncio.run(_write(resource, output, sink, resource.stream(encoder, fields=fields)))
+
+
+async def _write(resource: Any, output: Output, sink: Sink, stream: ExportStream) -> ExportResult:
+    try:
+        await sink.open()
+        try:
+            shown = not (output.is_stdout and sys.stdout.isatty())
+            name = "stdout" if output.is_stdout else Path(output.path).name
+            async with progress_bar(name, stream, resource.total, shown=shown):
+                async with stream:
+                    async for chunk in stream:
+                        await sink.write(chunk)
+                await sink.finish()
+        except BaseException:
+            await sink.abort()
+            raise
+        return stream.result
+    finally:
+        if resource.bind is not None:
+            await resource.bind.dispose()
+
+
+def print_result(result: ExportResult, output: Output) -> None:
+    """Print *result* as one JSON object: on stdout, or on stderr if the export went there."""
+    told = {**asdict(result), "peak_memory": _peak_memory()}
+    print(json.dumps(told), file=sys.stderr if output.is_stdout else sys.stdout)
+
+
+def _peak_memory() -> int:
+    """Give the most memory that this process ever held, in bytes."""
+    try:
+        # Unlike ru_maxrss, this begins anew with the program, not with the fork.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+        return int(kibibytes) * 1024
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def described(error: BaseException) -> str:
+    """Say in one line what went wrong."""
+    message = _message(error)
+    notes = getattr(error, "__notes__", ())
+    return " ".join("; ".join([message, *notes]).split())
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SinkError) and error.strerror:
+        # The library's own advice speaks of an argument.
+        told = error.strerror.replace("pass overwrite=True", "leave out --no-clobber")
+        return f"{error.filename or 'stdout'}: {told}"
+    if isinstance(error, SourceError) and not error.rows:
+        return error.message + (f" (SQLSTATE {error.sqlstate})" if error.sqlstate else "")
+    if isinstance(error, RowError):
+        return f"{error}; --traceback shows where"
+    if isinstance(error, ExportError):
+        return str(error)
+    return f"{type(error).__name__}: {error}; --traceback shows where"
+
+
+def is_broken_pipe(error: BaseException) -> bool:
+    """Tell whether nobody reads stdout any more."""
+    return isinstance(error, OSError) and error.errno == errno.EPIPE

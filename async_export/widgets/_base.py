@@ -1,0 +1,140 @@
+"""`Widget`, the base of all, the widgets of text, and what the others share."""
+
+from __future__ import annotations
+
+import inspect
+from copy import copy
+from datetime import tzinfo
+from typing import Any, ClassVar, TypeVar
+
+from async_export.errors import ConfigurationError
+from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
+
+W = TypeVar("W", bound="Widget")
+
+BYTES = (bytes, bytearray, memoryview)
+LISTS = (list, tuple)
+
+
+class Widget:
+    """Any value as its ``str()``, bytes as UTF-8; the base of all widgets.
+
+    A subclass overrides `render`, with ``def`` or ``async def``, and `native` where typed formats
+    should get something else than the value itself.
+
+    Attributes:
+        kind: What the native cells are.
+        accepts: The types of values for which `AutoWidget` prefers this widget.
+        expects: The values it takes, for error messages.
+    """
+
+    kind: ClassVar[Kind] = Kind.ANY
+    accepts: ClassVar[tuple[type, ...]] = ()
+    expects: ClassVar[str] = "a value"
+
+    def render(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the text cell of *value*: ``""`` for None.
+
+        Args:
+            value: What the field's attribute, or the database, gave.
+            _kwargs: The keywords that the caller passed to the export.
+
+        Raises:
+            TypeError: *value* is none of what the widget takes; the message names types only.
+        """
+        return value if type(value) is str else self._text(value)
+
+    def native(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the typed cell of *value*: None for None.
+
+        Args and errors are those of `render`.
+        """
+        return value
+
+    def with_timezone(self, zone: tzinfo) -> Widget:  # noqa: ARG002
+        """Return the widget to use in an export of which *zone* is the timezone.
+
+        Called once per export. A widget without a zone of its own whose values may hold datetimes
+        answers with a copy, all others with themselves.
+        """
+        return self
+
+    @property
+    def logical_type(self) -> LogicalType:
+        """The type of the native cells, as far as the widget alone knows it."""
+        return LogicalType(self.kind)
+
+    def _text(self, value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, UnrepresentableText):
+            return value
+        if isinstance(value, str):
+            # A subclass may show something else in __str__: an enum its own name.
+            return str.__str__(value)
+        if isinstance(value, BYTES):
+            return self._decoded(bytes(value))
+        return str(value)
+
+    def _decoded(self, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            # Not chained: that error holds the value.
+            name = type(self).__name__
+            raise ValueError(f"{name} got bytes that are not UTF-8; use BinaryWidget") from None
+
+    def _unusual(self, value: Any, empty: Cell) -> Cell:
+        """Return *empty* for None, the database's own text as it is, and refuse all else."""
+        if value is None:
+            return empty
+        if isinstance(value, UnrepresentableText):
+            return value
+        found = type(value).__name__
+        raise TypeError(f"{type(self).__name__} expected {self.expects}, not {found}")
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self)).parameters.values()
+        options = [(p.name, getattr(self, p.name, p.default), p.default) for p in parameters]
+        shown = (f"{name}={value!r}" for name, value, default in options if value != default)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class CharWidget(Widget):
+    """Text: ``str(value)``, bytes as UTF-8."""
+
+    kind = Kind.TEXT
+    accepts = (str,)
+
+    def native(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the same text; None for None."""
+        return None if value is None else self._text(value)
+
+
+class DatabaseTextWidget(Widget):
+    """What widgets share that show the database's own text, in both cells."""
+
+    kind = Kind.TEXT
+
+    def render(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the text of *value*."""
+        return "" if value is None else self._shown(value)
+
+    def native(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the same text; None for None."""
+        return None if value is None else self._shown(value)
+
+    def _shown(self, value: Any) -> Cell:
+        return self._unusual(value, None)
+
+
+def one_of(option: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ConfigurationError(f"unknown {option} {value!r}; known: {', '.join(known)}")
+    return value
+
+
+def copy_with(widget: W, **changes: Any) -> W:
+    other = copy(widget)
+    vars(other).update(changes)
+    return other

@@ -1,0 +1,57 @@
+"""Bytes and bit strings."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any, Literal
+
+from async_export.types import Cell, Kind
+from async_export.widgets._base import BYTES, DatabaseTextWidget, Widget, one_of
+
+
+class BinaryWidget(Widget):
+    """Bytes as text.
+
+    Args:
+        encoding: ``"hex"``, in lower case without prefix, or ``"base64"`` without line breaks.
+
+    Raises:
+        ConfigurationError: *encoding* is neither.
+    """
+
+    kind = Kind.BINARY
+    accepts = BYTES
+    expects = "bytes"
+
+    def __init__(self, encoding: Literal["hex", "base64"] = "hex") -> None:
+        self.encoding = one_of("encoding", encoding, ("hex", "base64"))
+
+    def render(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return the bytes as text."""
+        if not isinstance(value, BYTES):
+            return self._unusual(value, "")
+        return value.hex() if self.encoding == "hex" else b64encode(value).decode("ascii")
+
+    def native(self, value: Any, **_kwargs: Any) -> Cell:
+        """Return bytes, whatever buffer they came in."""
+        if isinstance(value, BYTES):
+            return bytes(value)
+        return self._unusual(value, None)
+
+
+class BitWidget(DatabaseTextWidget):
+    """Bit strings as zeros and ones: strings, or asyncpg's ``BitString``."""
+
+    expects = "a bit string"
+
+    def _shown(self, value: Any) -> Cell:
+        if isinstance(value, str):
+            return self._text(value)
+        if not is_bit_string(type(value)):
+            return self._unusual(value, None)
+        # asyncpg groups them by four.
+        return value.as_string().replace(" ", "")
+
+
+def is_bit_string(cls: type) -> bool:
+    return hasattr(cls, "as_string") and hasattr(cls, "to_int")

@@ -1,0 +1,1 @@
+"""A Django app: the same tables, for the subprocess."""

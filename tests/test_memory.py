@@ -1,0 +1,230 @@
+"""Memory: flat however many rows there are, and the same after every export.
+
+Peaks are measured in processes of their own: ``python tests/test_memory.py URL SCHEMA CASE``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource as process
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from library import Author, Book, BookResource, NumberResource, bytes_of, fill, numbers
+from sqlalchemy import func, literal, make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from async_export import Field, ModelResource, Resource, depends
+
+MEBIBYTE = 2**20
+FEW, MANY = 10_000, 300_000
+
+
+class ManyResource(ModelResource):
+    """Many books, one of the fields made in Python."""
+
+    class Meta:
+        """Its options."""
+
+        model = Book
+        fields = ("id", "title", "price", "published", "added", "in_print", "author.name")
+
+    @depends("title")
+    def dehydrate_title(self, row: Any) -> str:
+        """Change the title."""
+        return str(row.title).upper()
+
+
+class ManyInstancesResource(ManyResource):
+    """The same with mapped objects."""
+
+    def dehydrate_title(self, book: Book) -> str:
+        """Change the title."""
+        return book.title.upper()
+
+
+class WideResource(Resource):
+    """Rows of one wide column."""
+
+    wide = Field()
+
+
+async def dicts(count: int) -> AsyncIterator[dict[str, int]]:
+    """Give rows one by one."""
+    for number in range(count):
+        yield {"number": number}
+
+
+async def drain(resource: Resource, queryset: Any, name: str) -> None:
+    """Export, and keep nothing."""
+    async with resource.stream(name, queryset) as stream:
+        async for _ in stream:
+            pass
+
+
+def peak() -> int:
+    """Give the most bytes that this process ever had."""
+    return process.getrusage(process.RUSAGE_SELF).ru_maxrss * 1024
+
+
+async def measure(case: str, engine: AsyncEngine) -> list[int]:
+    """Run the exports of a case; give the peak after each."""
+    kind, name = case.split()
+    peaks = []
+    for count in (FEW, MANY):
+        if kind == "iterable":
+            await drain(NumberResource(), dicts(count), name)
+        elif kind == "wide":
+            wide = text(
+                "SELECT repeat('x', 1048576) AS wide"
+                f" FROM generate_series(1, {20 if count == FEW else 1000})"
+            )
+            await drain(WideResource(engine, batch_size=10), wide, name)
+        else:
+            resource_class = ManyResource if kind == "rows" else ManyInstancesResource
+            queryset = select(Book).where(Book.id <= count).order_by(Book.id)
+            await drain(resource_class(engine), queryset, name)
+        peaks.append(peak())
+    return peaks
+
+
+async def main(url: str, schema: str, case: str) -> None:
+    """Measure in a process of its own."""
+    engine = create_async_engine(url, connect_args={"server_settings": {"search_path": schema}})
+    print(json.dumps(await measure(case, engine)))  # noqa: T201
+    await engine.dispose()
+
+
+def growth(url: str, schema: str, case: str) -> int:
+    """Give how many bytes the peak of MANY rows is above that of FEW."""
+    url = make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    command = [sys.executable, __file__, url, schema, case]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    few, many = json.loads(done.stdout)
+    return int(many) - int(few)
+
+
+async def fill_many(engine: AsyncEngine) -> None:
+    """Put MANY books in."""
+    await fill(engine)
+    number = func.generate_series(5, MANY).column_valued("number")
+    names = ("id", "title", "price", "author_id", "published", "added", "in_print", "details")
+    rows = select(
+        number,
+        literal("Volume ").concat(number),
+        number / 100,
+        1,
+        func.current_date(),
+        func.now(),
+        True,
+        None,
+    )
+    async with engine.begin() as connection:
+        await connection.execute(Book.__table__.insert().from_select(names, rows))  # type: ignore[attr-defined]
+        assert await connection.scalar(select(func.count()).select_from(Book)) == MANY
+
+
+@pytest.mark.parametrize("name", ["csv", "json"])
+def test_iterables_are_flat(postgres_url: str, name: str) -> None:
+    """Exporting thirty times as many rows of an iterable takes no more memory."""
+    assert growth(postgres_url, "public", f"iterable {name}") < 8 * MEBIBYTE
+
+
+async def test_rows_are_flat(pg_engine: AsyncEngine, postgres_url: str, pg_schema: str) -> None:
+    """Exporting thirty times as many rows of a table takes no more memory."""
+    await fill_many(pg_engine)
+    assert growth(postgres_url, pg_schema, "rows csv") < 8 * MEBIBYTE
+
+
+@pytest.mark.slow
+async def test_instances_are_flat(
+    pg_engine: AsyncEngine, postgres_url: str, pg_schema: str
+) -> None:
+    """Exporting thirty times as many mapped objects takes no more memory."""
+    await fill_many(pg_engine)
+    assert growth(postgres_url, pg_schema, "instances jsonl") < 8 * MEBIBYTE
+
+
+def test_wide_rows_are_bounded_by_the_batch(postgres_url: str) -> None:
+    """A thousand rows of 1 MiB take no more memory than twenty."""
+    assert growth(postgres_url, "public", "wide csv") < 16 * MEBIBYTE
+
+
+async def test_wide_rows_make_small_batches(pg_engine: AsyncEngine) -> None:
+    """After the first one, batches of rows that make 1 MiB each have few rows."""
+    sizes: list[int] = []
+
+    class Noting(WideResource):
+        def prepare_batch(self, batch: Any, **kwargs: Any) -> None:
+            sizes.append(len(batch))
+
+    wide = text("SELECT repeat('x', 1048576) AS wide FROM generate_series(1, 110)")
+    await drain(Noting(pg_engine), wide, "csv")
+    assert sizes[0] <= 100
+    assert max(sizes[1:]) <= 2
+
+
+async def test_no_object_is_left(engine: AsyncEngine) -> None:
+    """Exports one after the other leave the same number of objects."""
+    await fill(engine)
+
+    class Instances(BookResource):
+        def dehydrate_title(self, book: Book) -> str:
+            return book.title
+
+    class WithHook(BookResource):
+        class Meta:
+            fields = ("id", "title", "author.name", "tags")
+
+        @depends("author.name")
+        async def dehydrate_title(self, row: Any) -> str:
+            return "" if row.author is None else str(row.author.name)
+
+    resources = [BookResource(engine), Instances(engine), WithHook(engine)]
+
+    async def run() -> int:
+        for resource in resources:
+            for name in ("csv", "json"):
+                await bytes_of(resource, name=name)
+            async with resource.stream("csv") as stream:
+                await anext(stream)
+        await bytes_of(NumberResource(), numbers(500))
+        for _ in range(3):
+            gc.collect()
+        return len(gc.get_objects())
+
+    for _ in range(3):
+        await run()
+    counts = [await run() for _ in range(3)]
+    assert counts[0] == counts[1] == counts[2], counts
+
+
+async def test_failed_exports_leave_no_object(engine: AsyncEngine) -> None:
+    """Exports that fail leave nothing either."""
+    await fill(engine)
+
+    class Failing(BookResource):
+        def dehydrate_title(self, book: Book) -> str:
+            raise LookupError(Author)
+
+    async def run() -> int:
+        for batch_size in (1, None):
+            with pytest.raises(Exception, match="LookupError"):
+                await bytes_of(Failing(engine, batch_size=batch_size))
+        for _ in range(3):
+            gc.collect()
+        return len(gc.get_objects())
+
+    for _ in range(3):
+        await run()
+    counts = [await run() for _ in range(3)]
+    assert counts[0] == counts[1] == counts[2], counts
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
