@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
@@ -17,9 +19,19 @@ from async_export.errors import ConfigurationError, ExportError, SourceError
 from async_export.postgres.codecs import exact_values
 from async_export.postgres.settings import PREPARE_TRANSACTION
 
-__all__ = ("Bind", "Database", "check_bind", "open_database", "source_error")
+__all__ = ("DATABASE_ERRORS", "Bind", "Database", "check_bind", "open_database", "source_error")
 
 Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[AsyncSession]
+
+DATABASE_ERRORS: Final = (
+    DBAPIError,
+    OSError,
+    # SQLAlchemy leaves what a server-side cursor raises as it is.
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    sqlite3.Error,
+)
+"""What a database, its driver or the network raises."""
 
 _BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
 
@@ -88,7 +100,7 @@ async def open_database(
             if database.dialect.driver == "asyncpg":
                 values = exact_values(database.connection, on_unrepresentable)
                 await stack.enter_async_context(values)
-        except (DBAPIError, OSError) as error:
+        except DATABASE_ERRORS as error:
             raise source_error(error) from error
         yield database
 

@@ -46,7 +46,12 @@ def depends(*paths: str) -> Callable[[_Hook], _Hook]:
         raise ConfigurationError('depends takes attribute names: @depends("price", "author.name")')
 
     def mark(hook: _Hook) -> _Hook:
-        setattr(hook, DEPENDS, paths)
+        try:
+            setattr(hook, DEPENDS, paths)
+        except AttributeError:
+            raise ConfigurationError(
+                f"@depends marks a function written in Python, not {hook!r}"
+            ) from None
         return hook
 
     return mark

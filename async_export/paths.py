@@ -52,6 +52,12 @@ class PathTarget:
     sqltype: TypeEngine[Any] | None = None
 
     @property
+    def is_stored(self) -> bool:
+        """Whether the leaf is a column of a table, and not computed."""
+        found = self.mapper.attrs.get(self.name)
+        return isinstance(found, ColumnProperty) and isinstance(found.columns[0], Column)
+
+    @property
     def relationship(self) -> RelationshipProperty[Any]:
         """The relationship that the leaf is."""
         return self.mapper.relationships[self.name]

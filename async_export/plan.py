@@ -395,8 +395,9 @@ def _light_rows(
         related = (*found.relations, found.name) if found.leaf == "to_one" else found.relations
         node = tree
         # A proxy stands where it is declared, not where it leads.
-        for depth in range(len(parents) + (found.leaf == "to_one")):
-            node = _related_node(mapper, related[: depth + 1], node, cells)
+        named = [*parents, name] if found.leaf == "to_one" else parents
+        for depth, step in enumerate(named):
+            node = _related_node(mapper, step, related[: depth + 1], node, cells)
         if found.leaf != "to_one":
             bare = found if found.leaf == "to_many" else replace(found, tail=())
             node[name] = cells.add_path(bare)
@@ -408,20 +409,24 @@ def _steps(mapper: Mapper[Any], path: str) -> tuple[str, ...]:
 
 
 def _related_node(
-    mapper: Mapper[Any], relations: tuple[str, ...], parent: dict[str, Any], cells: _Sink
+    mapper: Mapper[Any],
+    name: str,
+    relations: tuple[str, ...],
+    parent: dict[str, Any],
+    cells: _Sink,
 ) -> dict[str, Any]:
     """Give the node of a related row, made with its primary key at first sight."""
-    if relations[-1] not in parent:
+    if name not in parent:
         related = mapper
-        for name in relations:
-            related = related.relationships[name].mapper
+        for relation in relations:
+            related = related.relationships[relation].mapper
         node: dict[str, Any] = {}
         for target in primary_key(related):
             position = cells.add_path(replace(target, relations=relations))
             node[target.name] = position
             node.setdefault("", position)
-        parent[relations[-1]] = node
-    found: dict[str, Any] = parent[relations[-1]]
+        parent[name] = node
+    found: dict[str, Any] = parent[name]
     return found
 
 

@@ -13,10 +13,10 @@ from collections.abc import (
 from contextlib import aclosing
 from typing import Any, Final, Protocol
 
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncResult
 
-from async_export.binds import Database, source_error
+from async_export.binds import DATABASE_ERRORS, Database, source_error
 from async_export.errors import ConfigurationError, SourceError
 from async_export.postgres.codecs import UnrepresentableError
 
@@ -114,7 +114,7 @@ class ResultSource:
         runner = database.session if orm else database.connection
         try:
             return cls(await runner.stream(statement, execution_options={"yield_per": rows}))
-        except (DBAPIError, OSError) as error:
+        except DATABASE_ERRORS as error:
             raise source_error(error) from error
         except InvalidRequestError as error:
             raise ConfigurationError(
@@ -130,7 +130,7 @@ class ResultSource:
             size.begin()
             try:
                 rows = await self._result.fetchmany(size.rows)
-            except (DBAPIError, OSError, ValueError, OverflowError) as error:
+            except (*DATABASE_ERRORS, ValueError, OverflowError) as error:
                 raise _failed(error, self.fetched) from error
             if not rows:
                 return
@@ -143,7 +143,7 @@ class ResultSource:
 
 
 def _failed(error: BaseException, rows: int) -> Exception:
-    if isinstance(error, DBAPIError | OSError):
+    if isinstance(error, DATABASE_ERRORS):
         return source_error(error, rows)
     if isinstance(error, UnrepresentableError):
         cure = "on_unrepresentable='text' exports the database's own text"

@@ -135,9 +135,14 @@ class RecordMaker:
         made: list[_Record | None] = [None] * len(rows)
         todo = iter(enumerate(rows))
         errors: dict[int, Exception] = {}
+        turn = time.perf_counter() + SLICE
 
         async def work(scope: anyio.CancelScope) -> None:
+            nonlocal turn
             for index, row in todo:
+                if time.perf_counter() > turn:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter() + SLICE
                 try:
                     made[index] = await self._tolerated(row, first + index)
                 except Exception as error:  # noqa: BLE001 - raised below, by itself
@@ -242,11 +247,12 @@ def _close(cells: _Record) -> None:
 
 def _hint(error: Exception) -> str:
     """Say what to do about errors that async_export knows the reason of."""
+    error = getattr(error, "orig", None) or error  # SQLAlchemy may wrap it in a StatementError
     if isinstance(error, UndeclaredReadError):
         return str(error)
-    if isinstance(error, InvalidRequestError) and "lazy='raise'" in str(error):
+    if isinstance(error, InvalidRequestError) and "is not available due to" in str(error):
         found = re.search(r"'([^']+)' is not available", str(error))
-        what = f"{found[1]} is" if found else "a relation is"
+        what = f"{found[1]} is" if found else "an attribute is"
         return (
             f"{what} not loaded; declare what the hook reads with @depends(...), or add a "
             "loader option to Meta.load"

@@ -308,12 +308,13 @@ class ExportStream:
     async def __aenter__(self) -> Self:
         if self._state != "new":
             raise ExportStateError("a stream serves once; ask the resource for another one")
-        self._state = "open"
+        self._state = "closed"  # should entering fail
         async with AsyncExitStack() as stack:
             self._run = run = await stack.enter_async_context(self._begin())
             self._chunks = await stack.enter_async_context(aclosing(self._make_chunks(run)))
             self._first = await anext(self._chunks)
             self._stack = stack.pop_all()
+        self._state = "open"
         return self
 
     async def __aexit__(

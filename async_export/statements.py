@@ -6,16 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, TextClause, cast, func, inspect, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    TextClause,
+    case,
+    cast,
+    func,
+    inspect,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
 from sqlalchemy.orm import (
     FromStatement,
     LoaderCriteriaOption,
     Mapper,
+    RelationshipProperty,
     aliased,
-    joinedload,
+    defer,
     raiseload,
-    selectinload,
+    strategy_options,
     undefer,
 )
 from sqlalchemy.orm.strategy_options import _AbstractLoad
@@ -23,7 +35,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import String, TypeEngine
 
 from async_export.errors import ConfigurationError
-from async_export.paths import PathTarget
+from async_export.paths import PathTarget, key_names, resolve_path
 
 __all__ = ("Queried", "RowSelect", "is_statement", "look_at", "with_loading")
 
@@ -143,7 +155,11 @@ class RowSelect:
     def add_path(self, target: PathTarget) -> int:
         """Select the column where *target* leads; give its position."""
         entity = self._entity(target.relations)
-        return self._add((target.relations, target.name), getattr(entity, target.name))
+        column: Any = getattr(entity, target.name)
+        if target.relations and not target.is_stored:
+            # What is computed may have a value even where the LEFT JOIN found no row.
+            column = _null_if_absent(entity, column)
+        return self._add((target.relations, target.name), column)
 
     def add_many(self, target: PathTarget, element: PathTarget) -> int:
         """Select *element* of every related object, as an array; give its position."""
@@ -187,11 +203,23 @@ class RowSelect:
         subquery = (
             select(aggregated)
             .where(getattr(parent, target.name).of_type(related))
-            .correlate(parent)
+            # Not correlate(parent): a joined subclass is more than one table.
+            .correlate_except(related, *_secondary(relationship))
             .scalar_subquery()
         )
         sqltype: TypeEngine[Any] = values.type
-        return func.coalesce(subquery, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
+        found = func.coalesce(subquery, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
+        return _null_if_absent(parent, found) if target.relations else found
+
+
+def _secondary(relationship: RelationshipProperty[Any]) -> list[Any]:
+    return [] if relationship.secondary is None else [relationship.secondary]
+
+
+def _null_if_absent(entity: Any, column: Any) -> Any:
+    """Give *column*, or null where there is no row of *entity*."""
+    key = getattr(entity, key_names(inspect(entity).mapper)[0])
+    return type_coerce(case((key.is_(None), None), else_=column), column.type)
 
 
 def _adapted(order_by: Sequence[Any], related: Any) -> list[Any]:
@@ -216,7 +244,7 @@ def with_loading(queried: Queried, targets: Sequence[PathTarget], load: Sequence
     statement = queried.statement
     entity = queried.entity
     join = isinstance(statement, Select) and not queried.fixed
-    options: list[Any] = [raiseload("*")]
+    options: list[Any] = [raiseload("*"), *_undeferrable(entity, queried, targets)]
     for target in targets:
         option = _loader(entity, target, join=join)
         if option is not None:
@@ -232,24 +260,37 @@ def _loader(entity: Any, target: PathTarget, *, join: bool) -> _AbstractLoad | N
     """Make the loader option of one path; None if the entity itself has all of it."""
     option: _AbstractLoad | None = None
     step: Any = entity
-    relations = list(target.relations)
-    if target.leaf == "to_one":
-        relations.append(target.name)
-    for name in relations:
-        attribute = getattr(step, name)
-        if option is None:
-            option = joinedload(attribute) if join else selectinload(attribute)
-        else:
-            option = option.joinedload(attribute) if join else option.selectinload(attribute)
-        step = attribute.property.mapper.class_
+    for name in (*target.relations, *([target.name] if target.leaf == "to_one" else [])):
+        option, step = _then_load(option, getattr(step, name), join=join)
     if target.leaf == "to_many":
-        attribute = getattr(step, target.name)
-        return selectinload(attribute) if option is None else option.selectinload(attribute)
-    if target.leaf == "column" and _is_deferred(target):
+        option, step = _then_load(option, getattr(step, target.name), join=False)
+        if target.tail:
+            target = resolve_path(inspect(step), target.tail)
+            for name in target.relations:
+                option, step = _then_load(option, getattr(step, name), join=False)
+    if target.leaf == "column" and target.name in _deferred(target.mapper):
         attribute = getattr(step, target.name)
         return undefer(attribute) if option is None else option.undefer(attribute)
     return option
 
 
-def _is_deferred(target: PathTarget) -> bool:
-    return bool(getattr(target.mapper.attrs.get(target.name), "deferred", False))
+def _then_load(
+    option: _AbstractLoad | None, attribute: Any, *, join: bool
+) -> tuple[_AbstractLoad, Any]:
+    """Extend a loader option by a relation; give it and the class that the relation leads to."""
+    load: Any = strategy_options if option is None else option
+    option = load.joinedload(attribute) if join else load.selectinload(attribute)
+    assert option is not None
+    return option, attribute.property.mapper.class_
+
+
+def _deferred(mapper: Mapper[Any]) -> list[str]:
+    return [each.key for each in mapper.column_attrs if each.deferred]
+
+
+def _undeferrable(entity: Any, queried: Queried, targets: Sequence[PathTarget]) -> list[Any]:
+    """Make deferred columns that nobody declared fail with their name when they are read."""
+    assert queried.mapper is not None
+    wanted = {target.name for target in targets if not target.relations}
+    names = [name for name in _deferred(queried.mapper) if name not in wanted]
+    return [defer(getattr(entity, name), raiseload=True) for name in names]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BooleanClauseList
 from sqlalchemy.types import TypeEngine
 
 from async_export.declare import mapper_of
@@ -127,12 +129,11 @@ def _to_one(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
         return FieldValue(given, LogicalType(Kind.JSON), (target,))
     if given is not None and not isinstance(given, ForeignKeyWidget):
         return FieldValue(given, LogicalType(), (target,))
-    relationship = target.relationship
     if given is None or given.field == "pk":
-        targets = _key_targets(target, relationship)
+        targets = _key_targets(target)
     else:
-        found = resolve_path(relationship.mapper, split_path(given.field))
-        targets = (_below(target, found),)
+        found = _below(target, resolve_path(target.relationship.mapper, split_path(given.field)))
+        targets = _key_targets(found) if found.leaf == "to_one" else (found,)
     sqltype = targets[0].sqltype
     if len(targets) > 1 or sqltype is None:
         return FieldValue(given or ForeignKeyWidget(), LogicalType(), targets)
@@ -143,12 +144,11 @@ def _to_one(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
     return FieldValue(widget, logical_type(sqltype), targets)
 
 
-def _key_targets(
-    target: PathTarget, relationship: RelationshipProperty[Any]
-) -> tuple[PathTarget, ...]:
+def _key_targets(target: PathTarget) -> tuple[PathTarget, ...]:
     """Where the key of the related object is: in the row itself, if it has the foreign key."""
+    relationship = target.relationship
     remote = {}
-    if relationship.direction is RelationshipDirection.MANYTOONE:
+    if relationship.direction is RelationshipDirection.MANYTOONE and _only_equates(relationship):
         remote = {far: near for near, far in relationship.local_remote_pairs or ()}
     names = key_names(relationship.mapper)
     if all(column in remote for column in relationship.mapper.primary_key):
@@ -161,6 +161,14 @@ def _key_targets(
             replace(resolve_path(mapper, (name,)), relations=target.relations) for name in local
         )
     return tuple(_below(target, resolve_path(relationship.mapper, (name,))) for name in names)
+
+
+def _only_equates(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relation has no condition beside its foreign key."""
+    clause = relationship.primaryjoin
+    clauses = clause.clauses if isinstance(clause, BooleanClauseList) else [clause]
+    equal = all(getattr(each, "operator", None) is operators.eq for each in clauses)
+    return equal and len(clauses) == len(relationship.local_remote_pairs or ())
 
 
 def _below(target: PathTarget, found: PathTarget) -> PathTarget:
@@ -183,6 +191,11 @@ def _to_many(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
     if not steps:
         return FieldValue(widget, LogicalType(Kind.LIST), (target,))
     found = resolve_path(related, steps)
+    if found.leaf == "to_one" and isinstance(widget, ManyToManyWidget):
+        found, *others = _key_targets(found)
+        if others:
+            raise ConfigurationError(f"{target.name}: {widget.field} has a composite key")
+        steps = (*found.relations, found.name)
     item = LogicalType()
     if found.sqltype is not None:
         item = logical_type(found.sqltype)

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -56,12 +56,18 @@ async def open_transactions(engine: AsyncEngine) -> int:
 
 
 async def assert_nothing_open(engine: AsyncEngine) -> None:
-    """Fail if a connection is lent, or the server still works for us."""
+    """Fail if a connection is lent, or the server still works for us a second later."""
     gc.collect()
     await asyncio.sleep(0)
     assert held(engine) == 0
     if engine.dialect.name == "postgresql":
-        assert await open_transactions(engine) == 0
+        # The server takes notice of a connection that was cut off a little later.
+        for _ in range(50):
+            if not await open_transactions(engine):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the server still works for us")
 
 
 class SeriesResource(Resource):
@@ -507,7 +513,7 @@ class Ticker:
     def __init__(self) -> None:
         self.gaps: list[float] = []
 
-    async def __aenter__(self) -> Ticker:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._tick())
         await asyncio.sleep(0.01)
         self.gaps.clear()

@@ -10,9 +10,9 @@ import sys
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, MetaData, Table, TextClause, text
+from sqlalchemy import Connection, Inspector, MetaData, Table, TextClause, text
 from sqlalchemy import inspect as inspect_database
 from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,8 +28,11 @@ from async_export.statements import is_statement
 
 __all__ = ("import_resource", "query_resource", "reflect", "table_resource", "watched")
 
-Notice = Callable[[str], None]
+Notice: TypeAlias = Callable[[str], None]
 """Takes a line for people."""
+
+_NOT_LISTED = frozenset({"information_schema", "main", "pg_catalog", "temp"})
+"""Schemas that nobody looks for, and SQLite's names for the default one."""
 
 
 class Watched:
@@ -179,10 +182,19 @@ def _reflect(connection: Connection, name: str) -> Table:
                 return Table(
                     table, MetaData(), schema=place, autoload_with=connection, resolve_fks=False
                 )
-    place = schema if schema in found.get_schema_names() else None
-    prefix = f"{place}." if place else ""
-    known = [*found.get_table_names(place), *found.get_view_names(place)]
-    raise UnknownNameError("table", name, [prefix + each for each in known])
+    raise UnknownNameError("table", name, _table_names(found))
+
+
+def _table_names(found: Inspector) -> list[str]:
+    """Give the tables and views that can be named, those of the default schema without it."""
+    default = found.default_schema_name
+    schemas = [each for each in found.get_schema_names() if each not in {default, *_NOT_LISTED}]
+    names = []
+    for schema in (None, *schemas):
+        prefix = f"{schema}." if schema else ""
+        tables = [*found.get_table_names(schema), *found.get_view_names(schema)]
+        names += [f"{prefix}{table}" for table in tables]
+    return names
 
 
 def table_resource(table: Table, fields: Sequence[str] | None, notice: Notice) -> type[Resource]:

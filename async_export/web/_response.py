@@ -82,24 +82,25 @@ class ExportResponse(Response):
         self.media_type = stream.content_type
         self._stream = stream
         self._started = False
-        name = resource.get_display_name() if filename is None else filename
-        self._init_headers(headers or {}, name)
+        if filename is None:
+            filename = resource.get_display_name().replace("/", "-")  # a name, not a path
+        self._init_headers(headers or {}, filename)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the export; called by the server."""
         _check_headers(self.raw_headers)
-        if scope.get("method") == "HEAD":
-            await self._start(send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
+        head = scope.get("method") == "HEAD"
         try:
-            await _while_connected(self._send_chunks(self._stream, send), receive)
+            if head:
+                await self._start(send)
+            else:
+                await _while_connected(self._send_chunks(self._stream, send), receive)
             await _send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except _ClientLeftError:
             logger.info("the client left after %d rows of the export", self._stream.rows)
             await self._excuse(send)
             return
-        if self.background is not None:
+        if self.background is not None and not head:
             await self.background()
 
     async def _send_chunks(self, stream: ExportStream, send: Send) -> None:
@@ -130,7 +131,7 @@ class ExportResponse(Response):
         except _ClientLeftError:
             return
 
-    def _init_headers(self, headers: Mapping[str, str], name: str) -> None:
+    def _init_headers(self, headers: Mapping[str, str], filename: str) -> None:
         for header in headers:
             if header.lower() in _OWN_HEADERS:
                 cure = "; pass filename" if header.lower() == "content-disposition" else ""
@@ -141,8 +142,8 @@ class ExportResponse(Response):
             raise ConfigurationError("headers hold Latin-1 characters only") from error
         extension = self._stream.extension
         known = {encoder.extension for encoder in available_formats()}
-        disposition = content_disposition(safe_file_name(name, extension, known), extension)
-        self.headers["Content-Disposition"] = disposition
+        name = safe_file_name(filename, extension, known)
+        self.headers["Content-Disposition"] = content_disposition(name, extension)
         self.headers.setdefault("X-Content-Type-Options", "nosniff")
         self.headers.setdefault("Cache-Control", "no-store")
         self.headers.setdefault("X-Accel-Buffering", "no")

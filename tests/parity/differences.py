@@ -211,7 +211,7 @@ DIFFERENCES = (
     ),
     Difference(
         "json_empty",
-        "JSON cells of `[]`, `{}`, `0`, `false` and `\"\"` are empty",
+        'JSON cells of `[]`, `{}`, `0`, `false` and `""` are empty',
         "they are JSON; only null is empty",
     ),
     Difference(

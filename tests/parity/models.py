@@ -162,7 +162,7 @@ class Author(Base):
     mentor_id: Mapped[int | None] = mapped_column(ForeignKey("author.id"))
 
     country: Mapped[Country | None] = relationship()
-    mentor: Mapped[Author | None] = relationship(remote_side=[id])
+    mentor: Mapped[Author | None] = relationship(remote_side="Author.id")
     profile: Mapped[Profile | None] = relationship(back_populates="author")
     books: Mapped[list[Book]] = relationship(back_populates="author", order_by="Book.id")
 
@@ -238,7 +238,7 @@ class Book(Base):
     pages: Mapped[int | None]
 
     author: Mapped[Author | None] = relationship(back_populates="books")
-    sequel_of: Mapped[Book | None] = relationship(remote_side=[id])
+    sequel_of: Mapped[Book | None] = relationship(remote_side="Book.id")
     categories: Mapped[list[Category]] = relationship(secondary=_book_category)
     keywords: Mapped[list[Keyword]] = relationship(
         secondary=_book_keyword, order_by=[Keyword.name, Keyword.slug]
@@ -431,7 +431,13 @@ _SCALARS: list[dict[str, Any]] = [
         "moment": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
         "address": "::/0",
     },
-    {"id": 6, "ratio": float("nan"), "span": timedelta(days=365000), "payload": True},
+    {
+        "id": 6,
+        "amount": Decimal(20000),
+        "ratio": float("nan"),
+        "span": timedelta(days=365000),
+        "payload": True,
+    },
     {"id": 7, "ratio": float("inf"), "payload": -1, "amount": Decimal("-0.00")},
     {"id": 8, "ratio": float("-inf"), "payload": " ", "span": timedelta(hours=100)},
     {"id": 9, "ratio": 0.1 + 0.2, "payload": {"z": 1, "a": {"y": 1, "b": 2}}},

@@ -1,7 +1,7 @@
 # mypy: allow-subclassing-any, allow-untyped-calls
 """The definitions, written for django-import-export; for the subprocess."""
 
-# ruff: noqa: D101, D102, D106, ANN001, ANN002, ANN003, ANN201, ANN202, ANN204
+# ruff: noqa: RUF012 - Meta is written as the documentation shows it
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from import_export.widgets import (
     Widget,
 )
 
-from parity.plain import PLAIN_DICTS, PLAIN_OBJECTS
 from parity.library.models import Author, Book, Category, Country, Keyword, Note, Profile, Scalar
+from parity.plain import PLAIN_DICTS, PLAIN_OBJECTS
 
 __all__ = ("definitions",)
 
@@ -44,17 +44,17 @@ class ScalarResource(ModelResource):
 
 
 @_definition
-def scalars():
+def scalars() -> tablib.Dataset:
     return ScalarResource().export()
 
 
 @_definition
-def scalars_selected():
+def scalars_selected() -> tablib.Dataset:
     return ScalarResource().export(export_fields=["id", "price", "payload"])
 
 
 @_definition
-def declared_order():
+def declared_order() -> tablib.Dataset:
     class Selected(ModelResource):
         class Meta:
             model = Scalar
@@ -70,22 +70,22 @@ class NoteResource(ModelResource):
 
 
 @_definition
-def hostile_text():
+def hostile_text() -> tablib.Dataset:
     return NoteResource().export()
 
 
 @_definition
-def lone_column():
+def lone_column() -> tablib.Dataset:
     return NoteResource().export(export_fields=["body"])
 
 
 @_definition
-def empty_queryset():
+def empty_queryset() -> tablib.Dataset:
     return NoteResource().export(queryset=Note.objects.none())
 
 
 @_definition
-def foreign_keys():
+def foreign_keys() -> tablib.Dataset:
     class Keys(ModelResource):
         class Meta:
             model = Author
@@ -96,7 +96,7 @@ def foreign_keys():
 
 
 @_definition
-def one_to_one():
+def one_to_one() -> tablib.Dataset:
     class Profiles(ModelResource):
         class Meta:
             model = Profile
@@ -106,7 +106,7 @@ def one_to_one():
 
 
 @_definition
-def whole_books():
+def whole_books() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -128,7 +128,7 @@ def whole_books():
 
 
 @_definition
-def implied_paths():
+def implied_paths() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -146,7 +146,7 @@ def implied_paths():
 
 
 @_definition
-def declared_paths():
+def declared_paths() -> tablib.Dataset:
     class Books(ModelResource):
         writer = Field("author__name", "Writer")
         born = Field("author__born", "Writer's birth", DateWidget("%d/%m/%Y"))
@@ -161,12 +161,12 @@ def declared_paths():
     return Books().export(queryset=Book.objects.order_by("-id"))
 
 
-def _price_text(book) -> str:
+def _price_text(book: Any) -> str:
     return f"{book.price or 0:.1f} kr"
 
 
 @_definition
-def dehydrated():
+def dehydrated() -> tablib.Dataset:
     class Books(ModelResource):
         title = Field()
         price = Field(dehydrate_method=_price_text)
@@ -179,26 +179,46 @@ def dehydrated():
             model = Book
             fields = ("id", "title", "price", "cost", "nothing", "number", "writer", "published")
 
-        def dehydrate_title(self, book):
+        def dehydrate_title(self, book: Any) -> Any:
             return f"{book.name} by {book.author.name if book.author else '?'}"
 
-        def half_price(self, book):
+        def half_price(self, book: Any) -> Any:
             return Decimal(0) if book.price is None else book.price / 2
 
-        def dehydrate_nothing(self, book):
+        def dehydrate_nothing(self, book: Any) -> Any:
             return None
 
-        def dehydrate_number(self, book):
+        def dehydrate_number(self, book: Any) -> Any:
             return book.id * 3
 
-        def dehydrate_published(self, book):
+        def dehydrate_published(self, book: Any) -> Any:
             return book.published.year if book.published else "never"
 
     return Books().export()
 
 
 @_definition
-def export_order():
+def dehydrated_types() -> tablib.Dataset:
+    class Scalars(ModelResource):
+        seen = Field()
+        texts = Field()
+
+        class Meta:
+            model = Scalar
+            fields = ("id", "seen", "texts")
+
+        def dehydrate_seen(self, each: Any) -> Any:
+            values = [each.big, each.ratio, each.amount, each.flag, each.day, each.uid]
+            return " ".join(f"{type(value).__name__}={value}" for value in values)
+
+        def dehydrate_texts(self, each: Any) -> Any:
+            return f"{each.span} {each.clock} {each.moment} {each.payload} {each.words} {each.code}"
+
+    return Scalars().export()
+
+
+@_definition
+def export_order() -> tablib.Dataset:
     class Books(ModelResource):
         extra = Field("pages", "Extra", IntegerWidget())
 
@@ -211,7 +231,7 @@ def export_order():
 
 
 @_definition
-def excluded():
+def excluded() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -222,7 +242,7 @@ def excluded():
 
 
 @_definition
-def widget_options():
+def widget_options() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -239,7 +259,7 @@ def widget_options():
 
 
 @_definition
-def array_and_time_options():
+def array_and_time_options() -> tablib.Dataset:
     class Scalars(ModelResource):
         class Meta:
             model = Scalar
@@ -256,7 +276,7 @@ def array_and_time_options():
 
 
 @_definition
-def declared_widgets():
+def declared_widgets() -> tablib.Dataset:
     class Books(ModelResource):
         author = Field("author", "Author", ForeignKeyWidget(Author, "country__name"))
         categories = Field("categories", "Kinds", ManyToManyWidget(Category, "\n", "name"))
@@ -272,7 +292,7 @@ def declared_widgets():
 
 
 @_definition
-def natural_keys():
+def natural_keys() -> tablib.Dataset:
     class Authors(ModelResource):
         country = Field("country", widget=ForeignKeyWidget(Country, use_natural_foreign_keys=True))
 
@@ -285,7 +305,7 @@ def natural_keys():
 
 
 @_definition
-def column_names():
+def column_names() -> tablib.Dataset:
     class Books(ModelResource):
         name = Field("name", 'The "title", of it')
         price = Field("price", "Prix (€)\tHT", IntegerWidget())
@@ -300,13 +320,13 @@ def column_names():
 
 
 @_definition
-def before_export_changes_fields():
+def before_export_changes_fields() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
             fields = ("id", "name", "price")
 
-        def before_export(self, queryset, **kwargs):
+        def before_export(self, queryset: Any, **kwargs: Any) -> Any:
             del self.fields["price"]
             self.fields["pages"] = Field("pages", kwargs["header"], IntegerWidget())
             self.fields["name"].column_name = "Title"
@@ -315,20 +335,20 @@ def before_export_changes_fields():
 
 
 @_definition
-def filtered():
+def filtered() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
             fields = ("id", "name")
 
-        def filter_export(self, queryset, **kwargs):
+        def filter_export(self, queryset: Any, **kwargs: Any) -> Any:
             return queryset.filter(author_id=kwargs["author"]).order_by("-name")
 
     return Books().export(author=1)
 
 
 @_definition
-def values_rows():
+def values_rows() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -339,7 +359,7 @@ def values_rows():
 
 
 @_definition
-def labelled_columns():
+def labelled_columns() -> tablib.Dataset:
     class Books(ModelResource):
         title = Field("title")
         writer = Field("writer", "By")
@@ -353,7 +373,7 @@ def labelled_columns():
 
 
 @_definition
-def annotated():
+def annotated() -> tablib.Dataset:
     class Authors(ModelResource):
         count = Field("book_count", "Books")
 
@@ -366,7 +386,7 @@ def annotated():
 
 
 @_definition
-def json_paths():
+def json_paths() -> tablib.Dataset:
     class Authors(ModelResource):
         color = Field("settings__theme__color", "Color")
         size = Field("settings__theme__size")
@@ -382,7 +402,7 @@ def json_paths():
 
 
 @_definition
-def reverse_one_to_one():
+def reverse_one_to_one() -> tablib.Dataset:
     class Authors(ModelResource):
         bio = Field("profile__bio", "Bio")
         number = Field("profile__id")
@@ -395,7 +415,7 @@ def reverse_one_to_one():
 
 
 @_definition
-def python_attributes():
+def python_attributes() -> tablib.Dataset:
     class Authors(ModelResource):
         initials = Field("initials")
         age = Field("age_in_2000", "Age")
@@ -416,23 +436,23 @@ class PlainResource(Resource):
     day = Field("day", widget=DateWidget())
     city = Field("address__city")
 
-    def dehydrate_number(self, each):
+    def dehydrate_number(self, each: Any) -> Any:
         number = each["number"] if isinstance(each, dict) else each.number
         return number * 2
 
 
 @_definition
-def plain_dicts():
+def plain_dicts() -> tablib.Dataset:
     return PlainResource().export(queryset=PLAIN_DICTS)
 
 
 @_definition
-def plain_objects():
+def plain_objects() -> tablib.Dataset:
     return PlainResource().export(queryset=iter(PLAIN_OBJECTS))
 
 
 @_definition
-def instances():
+def instances() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
@@ -442,12 +462,12 @@ def instances():
 
 
 @_definition
-def inherited():
+def inherited() -> tablib.Dataset:
     class Named(ModelResource):
         name = Field("name", "Name")
         twice = Field()
 
-        def dehydrate_twice(self, each):
+        def dehydrate_twice(self, each: Any) -> Any:
             return each.name * 2
 
     class Books(Named):
@@ -461,14 +481,14 @@ def inherited():
         class Meta:
             export_order = ("price",)
 
-        def dehydrate_twice(self, each):
+        def dehydrate_twice(self, each: Any) -> Any:
             return super().dehydrate_twice(each) + "!"
 
     return Renamed().export()
 
 
 @_definition
-def factory():
+def factory() -> tablib.Dataset:
     made = modelresource_factory(
         Book,
         meta_options={"fields": ("id", "name", "shout", "price"), "export_order": ("shout",)},
@@ -479,37 +499,37 @@ def factory():
 
 
 @_definition
-def row_hooks():
+def row_hooks() -> tablib.Dataset:
     class Books(ModelResource):
         class Meta:
             model = Book
             fields = ("id", "name", "author__name", "pages")
 
-        def iter_queryset(self, queryset):
+        def iter_queryset(self, queryset: Any) -> Any:
             for book in super().iter_queryset(queryset):
                 if book.pages is not None:
                     yield book
 
-        def export_field(self, field, instance, **kwargs):
+        def export_field(self, field: Any, instance: Any, **kwargs: Any) -> Any:
             cell = super().export_field(field, instance, **kwargs)
             return f"<{cell}{kwargs['mark']}>"
 
-        def export_resource(self, instance, selected_fields=None, **kwargs):
+        def export_resource(self, instance: Any, selected_fields: Any = None, **kwargs: Any) -> Any:
             return super().export_resource(instance, selected_fields, **kwargs)[::-1]
 
-        def get_export_headers(self, selected_fields=None):
+        def get_export_headers(self, selected_fields: Any = None) -> Any:
             return super().get_export_headers(selected_fields)[::-1]
 
     return Books().export(mark="*")
 
 
 class StarWidget(Widget):
-    def render(self, value, obj=None, **kwargs):
+    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> Any:
         return "" if value is None else "*" * (value % 7) + kwargs.get("end", "")
 
 
 @_definition
-def custom_widget():
+def custom_widget() -> tablib.Dataset:
     class Books(ModelResource):
         stars = Field("pages", "Stars", StarWidget())
         upper = Field("author__id", widget=StarWidget())
@@ -522,7 +542,7 @@ def custom_widget():
 
 
 @_definition
-def timezones():
+def timezones() -> tablib.Dataset:
     class Scalars(ModelResource):
         class Meta:
             model = Scalar
@@ -534,7 +554,7 @@ def timezones():
 
 
 @_definition
-def native_cells():
+def native_cells() -> tablib.Dataset:
     class Scalars(ModelResource):
         class Meta:
             model = Scalar
@@ -544,7 +564,7 @@ def native_cells():
 
 
 @_definition
-def base_widgets():
+def base_widgets() -> tablib.Dataset:
     class Scalars(ModelResource):
         ratio = Field("ratio", widget=Widget())
         amount = Field("amount", widget=Widget())
@@ -577,7 +597,7 @@ def base_widgets():
 
 
 @_definition
-def unlike_widgets():
+def unlike_widgets() -> tablib.Dataset:
     class Scalars(ModelResource):
         flag = Field("flag", widget=IntegerWidget())
         moment = Field("moment", widget=DateWidget("%d.%m.%y"))
@@ -591,7 +611,7 @@ def unlike_widgets():
 
 
 @_definition
-def reverse_foreign_key():
+def reverse_foreign_key() -> tablib.Dataset:
     class Authors(ModelResource):
         books = Field("books", widget=ManyToManyWidget(Book, "|", "name"))
         siblings = Field("mentor__books", "Mentor's", ManyToManyWidget(Book))

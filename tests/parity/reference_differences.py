@@ -5,11 +5,10 @@ Each function is named after a row of `parity.differences`; what it returns, or 
 exception that it raises, is compared in ``test_differences.py``.
 """
 
-# ruff: noqa: D101, D102, D103, D106, ANN001, ANN002, ANN003, ANN201, ANN202, ANN204
+# ruff: noqa: RUF012 - Meta is written as the documentation shows it
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from datetime import date, datetime
@@ -78,7 +77,7 @@ def _plain(field: Field, *objects: Any) -> list[Any]:
 
 
 @_difference
-def fields_required():
+def fields_required() -> Any:
     class Countries(ModelResource):
         class Meta:
             model = Country
@@ -87,13 +86,13 @@ def fields_required():
 
 
 @_difference
-def secret_columns():
+def secret_columns() -> Any:
     made = _resource(meta={"model": Extreme})
     return "api_token" in made().export(Extreme.objects.none()).headers
 
 
 @_difference
-def whole_model():
+def whole_model() -> Any:
     made = _resource(
         meta={"exclude": ("name", "price", "published", "added", "available", "pages")}
     )
@@ -101,12 +100,12 @@ def whole_model():
 
 
 @_difference
-def fields_as_string():
+def fields_as_string() -> Any:
     return list(_resource(meta={"fields": "id name"})().export(Book.objects.filter(id=1)).headers)
 
 
 @_difference
-def unlisted_field():
+def unlisted_field() -> Any:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = _resource(extra=Field("pages"), meta={"fields": ("id",)})
@@ -114,30 +113,30 @@ def unlisted_field():
 
 
 @_difference
-def exclude_with_fields():
+def exclude_with_fields() -> Any:
     meta = {"fields": ("id", "name"), "exclude": ("name",)}
     return _resource(name=Field("name"), meta=meta)().export().headers
 
 
 @_difference
-def header_in_meta_fields():
+def header_in_meta_fields() -> Any:
     return (
         _resource(title=Field("name", "Title"), meta={"fields": ("id", "Title")})().export().headers
     )
 
 
 @_difference
-def unknown_field():
+def unknown_field() -> Any:
     return _resource(meta={"fields": ("id", "nmae")})().export().headers
 
 
 @_difference
-def unknown_attribute():
+def unknown_attribute() -> Any:
     return _column(_resource(x=Field("nmae"), meta={"fields": ("x",)})().export(), "x")
 
 
 @_difference
-def unknown_dehydrate():
+def unknown_dehydrate() -> Any:
     made = _resource(
         x=Field("name", dehydrate_method="misspelt"),
         dehydrate_nmae=lambda self, book: "never called",
@@ -147,50 +146,50 @@ def unknown_dehydrate():
 
 
 @_difference
-def unknown_option():
+def unknown_option() -> Any:
     made = _resource(meta={"fields": ("id",), "nonsense": 1})
     return made(whatever=2)._meta.nonsense
 
 
 @_difference
-def model_as_string():
+def model_as_string() -> Any:
     return len(_resource(meta={"model": "library.Book", "fields": ("id",)})().export())
 
 
 @_difference
-def natural_keys_option():
+def natural_keys_option() -> Any:
     meta = {"model": Author, "fields": ("country",), "use_natural_foreign_keys": True}
     return _column(_resource(meta=meta)().export(Author.objects.filter(id=1)), "country")
 
 
 @_difference
-def unknown_selection():
+def unknown_selection() -> Any:
     made = _resource(meta={"fields": ("id", "name")})
     return made().export(export_fields=["id", "nmae"]).headers
 
 
 @_difference
-def empty_selection():
+def empty_selection() -> Any:
     return _resource(meta={"fields": ("id", "name")})().export(export_fields=[]).headers
 
 
 @_difference
-def selection_order():
+def selection_order() -> Any:
     made = _resource(meta={"fields": ("id", "name", "price")})
     return made().export(export_fields=["price", "id"]).headers
 
 
 @_difference
-def selection_by_header():
+def selection_by_header() -> Any:
     made = _resource(name=Field("name", "Title"), meta={"fields": ("id", "name")})
     return made().export(export_fields=["id", "Title"]).headers
 
 
 @_difference
-def selection_in_kwargs():
+def selection_in_kwargs() -> Any:
     seen: list[Any] = []
 
-    def before_export(self, queryset, **kwargs):
+    def before_export(self: Any, queryset: Any, **kwargs: Any) -> Any:
         seen.append(sorted(kwargs))
 
     made = _resource(before_export=before_export, meta={"fields": ("id",)})
@@ -199,15 +198,15 @@ def selection_in_kwargs():
 
 
 @_difference
-def header_of_added_field():
-    def before_export(self, queryset, **kwargs):
+def header_of_added_field() -> Any:
+    def before_export(self: Any, queryset: Any, **kwargs: Any) -> Any:
         self.fields["pages"] = Field("pages")
 
     return _resource(before_export=before_export, meta={"fields": ("id",)})().export().headers
 
 
 @_difference
-def duplicate_headers():
+def duplicate_headers() -> Any:
     made = _resource(one=Field("id", "X"), two=Field("pages", "X"), meta={"fields": ("one", "two")})
     return made().export(Book.objects.filter(id=1)).export("json")
 
@@ -216,7 +215,7 @@ def duplicate_headers():
 
 
 @_difference
-def order_of_bases():
+def order_of_bases() -> Any:
     class First(Resource):
         name = Field("first")
 
@@ -230,7 +229,7 @@ def order_of_bases():
 
 
 @_difference
-def plain_mixins():
+def plain_mixins() -> Any:
     class Mixin:
         name = Field("name")
 
@@ -241,7 +240,7 @@ def plain_mixins():
 
 
 @_difference
-def field_removed_by_none():
+def field_removed_by_none() -> Any:
     class Parent(Resource):
         name = Field("name")
         number = Field("number")
@@ -253,7 +252,7 @@ def field_removed_by_none():
 
 
 @_difference
-def inherited_meta():
+def inherited_meta() -> Any:
     class One(ModelResource):
         class Meta:
             model = Book
@@ -276,7 +275,7 @@ def inherited_meta():
 
 
 @_difference
-def inherited_fields_and_meta():
+def inherited_fields_and_meta() -> Any:
     class Parent(ModelResource):
         class Meta:
             model = Book
@@ -298,14 +297,14 @@ def inherited_fields_and_meta():
 
 
 @_difference
-def field_without_attribute():
+def field_without_attribute() -> Any:
     return _column(
         _resource(name=Field(column_name="Title"), meta={"fields": ("name",)})().export(), "Title"
     )
 
 
 @_difference
-def declared_field_widget():
+def declared_field_widget() -> Any:
     made = _resource(
         available=Field("available"),
         added=Field("added"),
@@ -315,18 +314,18 @@ def declared_field_widget():
 
 
 @_difference
-def foreign_key_cells():
+def foreign_key_cells() -> Any:
     made = _resource(meta={"fields": ("id", "author")})
     return list(made().export(Book.objects.filter(id=1))[0])
 
 
 @_difference
-def foreign_key_zero():
+def foreign_key_zero() -> Any:
     return [ForeignKeyWidget(Author, key_is_id=True).render(0)]
 
 
 @_difference
-def none_in_text():
+def none_in_text() -> Any:
     made = _resource(
         country=Field("author", widget=ForeignKeyWidget(Author, "country__name")),
         meta={"fields": ("country",)},
@@ -335,36 +334,36 @@ def none_in_text():
 
 
 @_difference
-def none_in_native():
+def none_in_native() -> Any:
     made = _resource(meta={"model": Scalar, "fields": ("whole", "short", "moment", "uid")})
     return list(made().export(Scalar.objects.filter(id=1), force_native_type=True)[0])
 
 
 @_difference
-def native_cells():
+def native_cells() -> Any:
     made = _resource(meta={"fields": ("id", "author", "price", "available")})
     return made().export(Book.objects.filter(id=1)).export("json")
 
 
 @_difference
-def force_native_type():
+def force_native_type() -> Any:
     made = _resource(meta={"fields": ("id", "published")})
     return list(made().export(Book.objects.filter(id=1), force_native_type=True)[0])
 
 
 @_difference
-def native_datetimes():
+def native_datetimes() -> Any:
     made = _resource(meta={"fields": ("added",)})
     return list(made().export(Book.objects.filter(id=1), force_native_type=True)[0])
 
 
 @_difference
-def coerce_to_string():
+def coerce_to_string() -> Any:
     return [IntegerWidget(coerce_to_string=False).render(7)]
 
 
 @_difference
-def json_ascii():
+def json_ascii() -> Any:
     return _column(
         _resource(meta={"model": Author, "fields": ("settings",)})().export(
             Author.objects.filter(id=1)
@@ -374,18 +373,18 @@ def json_ascii():
 
 
 @_difference
-def json_empty():
+def json_empty() -> Any:
     return _extremes("payload")
 
 
 @_difference
-def json_sorting():
+def json_sorting() -> Any:
     made = _resource(meta={"model": Scalar, "fields": ("payload",)})
     return _column(made().export(Scalar.objects.filter(id=2), sort_json_keys=True), "payload")
 
 
 @_difference
-def natural_keys_ascii():
+def natural_keys_ascii() -> Any:
     class Authors(ModelResource):
         country = Field("country", widget=ForeignKeyWidget(Country, use_natural_foreign_keys=True))
 
@@ -397,7 +396,7 @@ def natural_keys_ascii():
 
 
 @_difference
-def wrong_type():
+def wrong_type() -> Any:
     return [
         *_plain(Field("value", widget=DecimalWidget()), SimpleNamespace(value="no number")),
         *_plain(Field("value", widget=DateTimeWidget()), SimpleNamespace(value=date(2024, 1, 31))),
@@ -405,18 +404,18 @@ def wrong_type():
 
 
 @_difference
-def integers_as_booleans():
+def integers_as_booleans() -> Any:
     return _plain(Field("value", widget=BooleanWidget()), {"value": 1}, {"value": 0})
 
 
 @_difference
-def failing_property():
+def failing_property() -> Any:
     return _plain(Field("value"), broken_property)
 
 
 @_difference
-def failing_row():
-    def dehydrate_price(self, book):
+def failing_row() -> Any:
+    def dehydrate_price(self: Any, book: Any) -> Any:
         return 1 / book.pages
 
     made = _resource(dehydrate_price=dehydrate_price, meta={"fields": ("id", "price")})
@@ -424,12 +423,12 @@ def failing_row():
 
 
 @_difference
-def enums():
+def enums() -> Any:
     return _plain(Field("value"), {"value": Color.RED})
 
 
 @_difference
-def binary():
+def binary() -> Any:
     made = _resource(meta={"model": Extreme, "fields": ("raw",)})
     good = _column(made().export(Extreme.objects.filter(id=2)), "raw")
     try:
@@ -440,60 +439,60 @@ def binary():
 
 
 @_difference
-def ranges():
+def ranges() -> Any:
     return _extremes("span")[0]
 
 
 @_difference
-def decimal_nan():
+def decimal_nan() -> Any:
     return _extremes("amount")
 
 
 @_difference
-def long_numbers():
+def long_numbers() -> Any:
     return _extremes("ratio")[:2]
 
 
 @_difference
-def naive_datetimes():
+def naive_datetimes() -> Any:
     return _extremes("local")
 
 
 @_difference
-def infinite_dates():
+def infinite_dates() -> Any:
     made = _resource(meta={"model": Extreme, "fields": ("day", "moment")})
     return list(made().export(Extreme.objects.filter(id=100))[0])
 
 
 @_difference
-def json_nan():
+def json_nan() -> Any:
     ratio = Field("ratio", dehydrate_method=lambda row: row["ratio"])
     made = type(Resource)("Plain", (Resource,), {"ratio": ratio})
     return made().export([{"ratio": float("nan")}]).export("json")
 
 
 @_difference
-def locale():
+def locale() -> Any:
     prices = _resource(meta={"fields": ("price",)})
     with translation.override("fr"), override_settings(USE_THOUSAND_SEPARATOR=True):
         return _column(prices().export(Book.objects.filter(id=5)), "price")
 
 
 @_difference
-def current_timezone():
+def current_timezone() -> Any:
     added = _resource(meta={"fields": ("added",)})
     with timezone.override("Asia/Kathmandu"):
         return _column(added().export(Book.objects.filter(id=1)), "added")
 
 
 @_difference
-def iso_dates():
+def iso_dates() -> Any:
     made = _resource(meta={"fields": ("added",), "widgets": {"added": {"format": "iso"}}})
     return _column(made().export(Book.objects.filter(id=1)), "added")
 
 
 @_difference
-def values_of_objects():
+def values_of_objects() -> Any:
     values: list[Any] = [
         True,
         1e16,
@@ -509,30 +508,30 @@ def values_of_objects():
 
 
 @_difference
-def path_through_many():
+def path_through_many() -> Any:
     return _column(_resource(x=Field("categories__name"), meta={"fields": ("x",)})().export(), "x")
 
 
 @_difference
-def many_to_many_path():
+def many_to_many_path() -> Any:
     books = Field("books", widget=ManyToManyWidget(Book, field="sequel_of__name"))
     meta = {"model": Author, "fields": ("books",)}
     return _column(_resource(books=books, meta=meta)().export(), "books")
 
 
 @_difference
-def many_to_many_order():
+def many_to_many_order() -> Any:
     made = _resource(meta={"model": Unordered, "fields": ("id", "parts")})
     return _column(made().export(Unordered.objects.filter(id=1)), "parts")
 
 
 @_difference
-def default_order():
+def default_order() -> Any:
     return _column(_resource(meta={"model": Unordered, "fields": ("id",)})().export(), "id")
 
 
 @_difference
-def list_index():
+def list_index() -> Any:
     meta = {"model": Author, "fields": ("x",)}
     return _column(
         _resource(x=Field("settings__tags__0"), meta=meta)().export(Author.objects.filter(id=1)),
@@ -541,7 +540,7 @@ def list_index():
 
 
 @_difference
-def path_into_text():
+def path_into_text() -> Any:
     meta = {"fields": ("x",)}
     return _column(
         _resource(x=Field("name__upper"), meta=meta)().export(Book.objects.filter(id=1)), "x"
@@ -549,32 +548,32 @@ def path_into_text():
 
 
 @_difference
-def tuples():
+def tuples() -> Any:
     made = _resource(meta={"fields": ("id", "name")})
     return list(made().export(Book.objects.filter(id=1).values_list("id", "name"))[0])
 
 
 @_difference
-def foreign_key_of_values():
+def foreign_key_of_values() -> Any:
     made = _resource(meta={"fields": ("id", "author")})
     return list(made().export(Book.objects.filter(id=1).values("id", "author"))[0])
 
 
 @_difference
-def classes_as_values():
+def classes_as_values() -> Any:
     return _plain(Field("value"), {"value": SimpleNamespace})
 
 
 @_difference
-def widgets_name_the_model():
+def widgets_name_the_model() -> Any:
     return [ForeignKeyWidget(Author, "name").field, ManyToManyWidget(Category, "|").separator]
 
 
 @_difference
-def after_export_result():
+def after_export_result() -> Any:
     seen: list[Any] = []
 
-    def after_export(self, queryset, dataset, **kwargs):
+    def after_export(self: Any, queryset: Any, dataset: Any, **kwargs: Any) -> Any:
         seen.append(type(dataset).__name__)
 
     _resource(after_export=after_export, meta={"fields": ("id",)})().export()
@@ -582,16 +581,16 @@ def after_export_result():
 
 
 @_difference
-def shared_field():
+def shared_field() -> Any:
     shared = Field("name")
     return _resource(one=shared, two=shared, meta={"fields": ("one", "two")})().export().headers
 
 
 @_difference
-def chunk_size():
+def chunk_size() -> Any:
     return _resource(meta={"fields": ("id",), "chunk_size": 3})().get_chunk_size()
 
 
 @_difference
-def import_only_arguments():
+def import_only_arguments() -> Any:
     return Field("name", readonly=True, default="x", saves_null_values=False).readonly

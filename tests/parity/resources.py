@@ -1,6 +1,6 @@
 """The definitions, written for async_export."""
 
-# ruff: noqa: D101, D102, D106 - the names in `parity.reference_definitions` say what they are
+# ruff: noqa: RUF012 - Meta is written as users write it
 
 from __future__ import annotations
 
@@ -214,6 +214,27 @@ def dehydrated(engine: AsyncEngine) -> Export:
             return book.published.year if book.published else "never"
 
     return Export(Books(engine))
+
+
+@_definition
+def dehydrated_types(engine: AsyncEngine) -> Export:
+    class Scalars(ModelResource):
+        seen = Field()
+        texts = Field()
+
+        class Meta:
+            model = Scalar
+            fields = ("id", "seen", "texts")
+
+        @depends("big", "ratio", "amount", "flag", "day", "uid")
+        def dehydrate_seen(self, each: Any) -> str:
+            values = [each.big, each.ratio, each.amount, each.flag, each.day, each.uid]
+            return " ".join(f"{type(value).__name__}={value}" for value in values)
+
+        async def dehydrate_texts(self, each: Scalar) -> str:
+            return f"{each.span} {each.clock} {each.moment} {each.payload} {each.words} {each.code}"
+
+    return Export(Scalars(engine))
 
 
 @_definition

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextvars import ContextVar
@@ -25,6 +25,7 @@ from async_export import (
     ConfigurationError,
     ExportStateError,
     Field,
+    MissingDependencyError,
     Resource,
     RowError,
     UnknownNameError,
@@ -303,6 +304,14 @@ async def test_head() -> None:
     assert server.body == b""
 
 
+@pytest.mark.parametrize("leaves_after", [0, 1])
+async def test_client_leaves_head(leaves_after: int) -> None:
+    """Leaving before the answer to a HEAD request is no error either."""
+    server = Server(leaves_after)
+    await server.serve(response(), "HEAD")
+    assert len(server.sent) == leaves_after
+
+
 async def test_serves_once() -> None:
     """A response belongs to one request."""
     once = response()
@@ -370,15 +379,23 @@ def test_file_name(asked: str | None, expected: str) -> None:
     assert made.headers["content-disposition"] == expected
 
 
-def test_starlette_is_optional() -> None:
-    """Without Starlette, the import says what to install; the package itself does not need it."""
-    program = (
-        "import sys; sys.modules['starlette'] = None\n"
-        "import async_export\n"
-        "try:\n    import async_export.web\n"
-        "except async_export.MissingDependencyError as error:\n    print(error)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    )
-    assert done.stdout == 'ExportResponse needs an extra: pip install "async_export[web]"\n'
+def test_display_name_is_no_path() -> None:
+    """A slash in the name of a resource does not cut it."""
+
+    class Fractions(NumberResource):
+        class Meta:
+            name = "Share 3/4"
+
+    made = ExportResponse(Fractions(), "json")
+    assert made.headers["content-disposition"] == 'attachment; filename="Share 3-4.json"'
+
+
+def test_starlette_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Starlette, the import says what to install."""
+    for name in list(sys.modules):
+        if name.startswith("async_export.web"):
+            monkeypatch.delitem(sys.modules, name)
+        elif name.partition(".")[0] == "starlette":
+            monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "async_export\[web\]"'):
+        importlib.import_module("async_export.web")

@@ -7,16 +7,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 import httpx
 import pytest
-from fastapi import BackgroundTasks, FastAPI
+from fastapi import BackgroundTasks, Depends, FastAPI
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
@@ -61,6 +61,12 @@ def starlette(
 async def through(_: Request, call_next: RequestResponseEndpoint) -> Response:
     """Do what the simplest middleware does."""
     return await call_next(_)
+
+
+async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Open a session for a request, as FastAPI's documentation shows it."""
+    async with AsyncSession(request.app.state.engine) as session:
+        yield session
 
 
 HTTP_MIDDLEWARE = Middleware(BaseHTTPMiddleware, dispatch=through)
@@ -289,6 +295,29 @@ async def test_client_that_waits_for_a_connection_leaves(
                 await asyncio.sleep(0.01)
     assert await watcher.freed() < FREED_WITHIN
     assert app.sent == 0
+
+
+async def test_session_of_a_dependency(books: AsyncEngine, watcher: Watcher) -> None:
+    """A session that FastAPI opens for the request serves the download, and is closed after it."""
+    app = FastAPI()
+    app.state.engine = books
+
+    @app.get("/{kind}")
+    async def download(
+        kind: str, session: Annotated[AsyncSession, Depends(open_session)]
+    ) -> ExportResponse:
+        queryset = SLEEPING if kind == "sleeping" else None
+        return ExportResponse(BookResource(session), queryset=queryset)
+
+    async with serving(app) as port, httpx.AsyncClient() as whole:
+        response = await whole.get(f"http://127.0.0.1:{port}/all")
+        assert len(response.content.splitlines()) == ROWS + 1
+        assert await watcher.freed() < FREED_WITHIN
+        for _ in range(3):
+            client = await Client.get(port, "/sleeping")
+            await watcher.sleeping()
+            client.leave()
+            assert await watcher.freed() < FREED_WITHIN
 
 
 async def test_head(books: AsyncEngine) -> None:

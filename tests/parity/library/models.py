@@ -1,7 +1,7 @@
 # mypy: allow-subclassing-any
 """Django's models of the tables in `parity.models`; for the subprocess."""
 
-# ruff: noqa: D101, D106, DJ001, DJ008, DJ012, RUF012 - they are what Django's documentation shows
+# ruff: noqa: D101, D102, D106, DJ001, DJ008, DJ012, RUF012 - as Django's documentation has them
 
 from __future__ import annotations
 

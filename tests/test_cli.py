@@ -1,0 +1,682 @@
+"""The command line, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import asyncpg
+import pytest
+from sqlalchemy import Select, func, literal_column, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from async_export import (
+    Encoder,
+    Field,
+    ModelResource,
+    Resource,
+    available_formats,
+    depends,
+    register_format,
+)
+from async_export.cli import run
+from async_export.cli.output import Output
+from async_export.cli.totals import Total, TotalMode
+from async_export.errors import ConfigurationError
+from async_export.formats import _registry
+
+HERE = Path(__file__).parent
+
+SCHEMA = """
+create table book (id integer primary key, title text, price numeric(6, 2), password_hash text);
+insert into book values (1, 'Solaris', 9.5, 'x'), (2, 'The Dispossessed', 12, 'y'),
+    (3, 'Žluťásek', null, 'z');
+create table nothing (id integer primary key, title text);
+create view cheap as select title, price from book where price < 10;
+"""
+
+
+class Base(DeclarativeBase):
+    """The registry of these models."""
+
+
+class Book(Base):
+    """What is exported."""
+
+    __tablename__ = "book"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
+class BookResource(ModelResource):
+    """Two columns of all books."""
+
+    class Meta:
+        """Named columns."""
+
+        model = Book
+        fields = ("id", "title")
+
+
+class LimitedResource(BookResource):
+    """A resource whose queryset has a limit already."""
+
+    def get_queryset(self) -> Any:
+        """Give two books."""
+        return super().get_queryset().limit(2)
+
+
+class FailingResource(BookResource):
+    """A hook of it fails in the second row."""
+
+    @depends("id")
+    async def dehydrate_title(self, row: Any) -> str:
+        """Fail."""
+        if row.id == 2:
+            raise ZeroDivisionError
+        return "fine"
+
+
+class ListResource(Resource):
+    """It needs no database."""
+
+    id = Field()
+
+    def get_queryset(self) -> Any:
+        """Give some dicts."""
+        return [{"id": number} for number in range(5)]
+
+
+class AsyncResource(ListResource):
+    """Its rows come one by one, and whether they were closed can be seen."""
+
+    closed: ClassVar[list[bool]] = []
+
+    async def get_queryset(self) -> Any:
+        """Give an endless iterator."""
+        return self.endless()
+
+    async def endless(self) -> AsyncIterator[dict[str, int]]:
+        """Count."""
+        number = 0
+        try:
+            while True:
+                yield {"id": number}
+                number += 1
+        finally:
+            self.closed.append(True)
+
+
+class SlowResource(ListResource):
+    """An export that does not come to its end."""
+
+    def get_queryset(self) -> Any:
+        """Give more rows than there is time for."""
+        return self.slowly()
+
+    async def slowly(self) -> AsyncIterator[dict[str, int]]:
+        """Write to stderr that it began, and dawdle."""
+        os.write(2, b"began\n")
+        for number in range(10_000):
+            yield {"id": number}
+            await asyncio.sleep(0.01)
+
+
+NoResource = Book
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of each of the databases in turn, with a few books."""
+    if request.param == "sqlite":
+        return _sqlite(tmp_path_factory.mktemp("sqlite") / "books.db")
+    return str(request.getfixturevalue("pg"))
+
+
+@pytest.fixture
+def pg(pg_dsn: str) -> str:
+    """The URL of a PostgreSQL, with a few books."""
+    asyncio.run(_execute(pg_dsn, SCHEMA))
+    return pg_dsn
+
+
+@pytest.fixture
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a SQLite database, with a few books."""
+    return _sqlite(tmp_path_factory.mktemp("sqlite") / "books.db")
+
+
+def _sqlite(path: Path) -> str:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA)
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, without a DATABASE_URL, and forget what is added to sys.path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+def _child(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "async_export", *arguments], env=environment, **options
+    )
+
+
+# --- the three sources ----------------------------------------------------------------------
+
+
+def test_run_writes_a_resource(db: str, tmp_path: Path) -> None:
+    """``run`` exports a resource to a file, in the format that the file's name says."""
+    assert run(["run", "test_cli:BookResource", "--db", db, "-o", "books.csv"]) == 0
+    expected = "id,title\r\n1,Solaris\r\n2,The Dispossessed\r\n3,Žluťásek\r\n"
+    assert (tmp_path / "books.csv").read_bytes() == expected.encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["books.csv"]
+
+
+@pytest.mark.parametrize("name", ["csv", "tsv", "json", "jsonl"])
+def test_every_format_can_be_named(sqlite: str, name: str, tmp_path: Path) -> None:
+    """``--format`` and the extension choose the same format."""
+    command = ["run", "test_cli:BookResource", "--db", sqlite, "-o"]
+    assert run([*command, f"books.{name}"]) == 0
+    assert run([*command, "books.out", "--format", name.upper()]) == 0
+    assert (tmp_path / "books.out").read_bytes() == (tmp_path / f"books.{name}").read_bytes()
+
+
+def test_fields_and_limit(db: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """``--fields`` chooses and orders columns, ``--limit`` ends after some rows; stdout is csv."""
+    command = ["run", "test_cli:BookResource", "--db", db]
+    assert run([*command, "--fields", "title, id", "--limit", "2"]) == 0
+    assert capfdbinary.readouterr().out == b"title,id\r\nSolaris,1\r\nThe Dispossessed,2\r\n"
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, 0), (2, 2), (5, 5), (9, 5)])
+def test_limit_of_a_list(limit: int, rows: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """``--limit`` applies to querysets that are no statements."""
+    assert run(["run", "test_cli:ListResource", "--limit", str(limit)]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 1 + rows
+
+
+def test_limit_closes_an_async_iterator(capfd: pytest.CaptureFixture[str]) -> None:
+    """The rows after the limit are not fetched, and their iterator is closed."""
+    AsyncResource.closed.clear()
+    assert run(["run", "test_cli:AsyncResource", "--limit", "2"]) == 0
+    assert capfd.readouterr().out.split() == ["id", "0", "1"]
+    assert AsyncResource.closed == [True]
+
+
+def test_options_of_the_resource(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """``--option`` reaches the constructor."""
+    command = ["run", "test_cli:FailingResource", "--db", sqlite, "-f", "jsonl"]
+    assert run([*command, "--option", "on_error=skip", "--option", "batch_size=1"]) == 0
+    ids = [json.loads(line)["id"] for line in capfd.readouterr().out.splitlines()]
+    assert ids == [1, 3]
+
+
+def test_table_leaves_out_secrets(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """``table`` exports the columns that do not look secret, and says which others there are."""
+    assert run(["table", "book", "--db", db, "--limit", "1"]) == 0
+    told = capfd.readouterr()
+    assert told.out.splitlines()[0] == "id,title,price"
+    assert "left out password_hash, which looks secret" in told.err
+
+
+def test_table_gives_secrets_that_are_named(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A column that ``--fields`` names is exported."""
+    assert run(["table", "book", "--db", db, "--fields", "password_hash,id", "--limit", "1"]) == 0
+    told = capfd.readouterr()
+    assert told.out.split() == ["password_hash,id", "x,1"]
+    assert told.err == ""
+
+
+def test_a_view_is_a_table(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """``table`` exports views."""
+    assert run(["table", "cheap", "--db", db]) == 0
+    assert capfd.readouterr().out.splitlines()[0] == "title,price"
+
+
+def test_a_table_of_a_schema(
+    pg: str, pg_schema: str, postgres_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A schema may stand before the name; a wrong name lists what is near in all schemas."""
+    assert run(["table", f"{pg_schema}.book", "--db", postgres_url, "--limit", "1"]) == 0
+    assert run(["table", f"{pg_schema}.bok", "--db", postgres_url]) == 2
+    assert f"did you mean '{pg_schema}.book'" in capfd.readouterr().err
+
+
+def test_a_column_of_an_unknown_type(pg: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Types that SQLAlchemy does not know are exported, without a warning."""
+    asyncio.run(
+        _execute(pg, "create table odd (x xml, t tsvector); insert into odd values ('<a/>', 'b')")
+    )
+    assert run(["table", "odd", "--db", pg]) == 0
+    told = capfd.readouterr()
+    assert told.out == "x,t\r\n<a/>,'b'\r\n"
+    assert told.err == ""
+
+
+def test_query_takes_any_select(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A semicolon, a comment, colons and percent signs in the SQL do no harm."""
+    sql = "select id, ':a ::b 10:30 %' as mark, password_hash from book where id < 3; -- :c"
+    sql = sql.replace("; --", " --")
+    assert run(["query", sql, "--db", db, "--limit", "1"]) == 0
+    assert run(["query", "select title from book where id = 2;", "--db", db]) == 0
+    told = capfd.readouterr()
+    assert told.out.splitlines() == ["id,mark", "1,:a ::b 10:30 %", "title", "The Dispossessed"]
+    assert "left out password_hash" in told.err
+
+
+def test_query_gives_secrets_that_are_named(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A column that ``--fields`` names is exported."""
+    sql = "select * from book order by id"
+    assert run(["query", sql, "--db", db, "--fields", "password_hash"]) == 0
+    told = capfd.readouterr()
+    assert told.out.split() == ["password_hash", "x", "y", "z"]
+    assert told.err == ""
+
+
+def test_query_only_reads(db: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A statement that writes fails, and has changed nothing."""
+    assert run(["query", "delete from book returning id", "--db", db]) == 1
+    assert "read" in capfd.readouterr().err
+    assert run(["query", "select count(*) as n from book", "--db", db]) == 0
+    assert capfd.readouterr().out.split() == ["n", "3"]
+
+
+def test_nothing_to_export_is_a_header(db: str, tmp_path: Path) -> None:
+    """An empty table gives a file with its header."""
+    assert run(["table", "nothing", "--db", db, "-o", "nothing.csv"]) == 0
+    assert (tmp_path / "nothing.csv").read_bytes() == b"id,title\r\n"
+
+
+def test_the_environment_names_the_database(
+    db: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``DATABASE_URL`` stands for ``--db``."""
+    monkeypatch.setenv("DATABASE_URL", db)
+    assert run(["query", "select 1 as one"]) == 0
+    assert capfd.readouterr().out.split() == ["one", "1"]
+
+
+def test_modules_of_the_current_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A resource in a file of the current folder can be exported."""
+    (tmp_path / "shelf_of_mine.py").write_text("from test_cli import ListResource as Shelf\n")
+    assert run(["run", "shelf_of_mine:Shelf", "--limit", "1"]) == 0
+    assert capfd.readouterr().out.split() == ["id", "0"]
+
+
+# --- what is told ---------------------------------------------------------------------------
+
+
+def test_json_tells_the_result(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """``--json`` prints the result and the memory on stdout."""
+    assert run(["run", "test_cli:BookResource", "--db", sqlite, "-o", "b.csv", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["rows"], told["format"], told["columns"]) == (3, "csv", ["id", "title"])
+    assert told["bytes"] == Path("b.csv").stat().st_size
+    assert told["peak_memory"] > 1024 * 1024
+
+
+def test_json_leaves_stdout_to_the_export(capfd: pytest.CaptureFixture[str]) -> None:
+    """With ``-o -`` the result goes to stderr."""
+    assert run(["run", "test_cli:ListResource", "--limit", "1", "--json"]) == 0
+    told = capfd.readouterr()
+    assert told.out.split() == ["id", "0"]
+    assert json.loads(told.err)["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ["test_cli:BookResource"],
+        ["--table", "book"],
+        ["--query", "select title, 1 as id from book"],
+    ],
+)
+def test_explain(db: str, source: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """``explain`` takes what the three commands take, and shows strategy and SQL."""
+    assert run(["explain", *source, "--db", db, "--fields", "title"]) == 0
+    told = capfd.readouterr().out
+    assert told.startswith("strategy: ")
+    assert "title" in told
+    assert "from book" in told.lower().replace("\n", " ")
+
+
+def test_formats_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    """``formats`` names every format."""
+    assert run(["formats"]) == 0
+    told = capfd.readouterr().out
+    assert all(f" {encoder.name} " in told for encoder in available_formats())
+
+
+def test_help_is_shown_without_arguments(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a command there is the help, and the code of a usage error."""
+    assert run([]) == 2
+    told = capfd.readouterr()
+    assert "Commands" in told.out + told.err
+    assert "error" not in told.err
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nonsense"], 2, "No such command 'nonsense'; see async-export --help"),
+        (["run"], 2, "Missing argument 'MODULE:RESOURCE'; see async-export run --help"),
+        (["run", "test_cli:BookResource", "--limit", "-1"], 2, "--limit"),
+        (["run", "test_cli:BookResource"], 2, "name a database with --db URL"),
+        (["table", "book"], 2, "name a database with --db URL"),
+        (["query", "select 1"], 2, "name a database with --db URL"),
+        (["run", "test_cli"], 2, "write package.module:Resource"),
+        (["run", "test_cli:"], 2, "write package.module:Resource"),
+        (["run", "no_such_module:X"], 2, "cannot import no_such_module: ModuleNotFoundError"),
+        (["run", "test_cli:BokResource"], 2, "did you mean 'BookResource'"),
+        (["run", "test_cli:NoResource"], 2, "is no class of a resource"),
+        (["run", "test_cli:ListResource", "-f", "xls"], 2, "unknown format 'xls'; known: csv"),
+        (["run", "test_cli:ListResource", "-o", "x.xls"], 2, "name one with --format"),
+        (["run", "test_cli:ListResource", "--fields", "idd"], 2, "did you mean 'id'"),
+        (["run", "test_cli:ListResource", "--fields", ","], 2, "no fields to export"),
+        (["run", "test_cli:ListResource", "--option", "x"], 2, "--option takes name=value"),
+        (["run", "test_cli:ListResource", "--option", "batch=1"], 2, "unknown option 'batch'"),
+        (["run", "test_cli:ListResource", "--option", "timezone=x"], 2, "unknown timezone"),
+        (["run", "test_cli:ListResource", "--option", "max_rows=2"], 1, "more than max_rows=2"),
+        (["run", "test_cli:ListResource", "-o", "no/x.csv"], 1, "no/x.csv: the folder does not"),
+        (["run", "test_cli:ListResource", "-o", "."], 2, "unknown file extension"),
+        (["run", "test_cli:ListResource", "-o", ".", "-f", "csv"], 1, ".: this is a folder"),
+        (["explain"], 2, "name one of MODULE:RESOURCE, --table and --query"),
+        (["explain", "test_cli:ListResource", "--table", "x"], 2, "name one of"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], code: int, message: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A mistake is one line on stderr and an exit code, and leaves nothing behind."""
+    assert run(arguments) == code
+    told = capfd.readouterr()
+    assert message in told.err
+    assert told.err.startswith("async-export: error: ")
+    assert told.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "test_cli:LimitedResource", "--limit", "1"], 2, "a limit of its own"),
+        (["table", "bok"], 2, "unknown table 'bok'; did you mean 'book'?"),
+        (["table", "book", "--fields", "titel"], 2, "did you mean 'title'?"),
+        (["query", "select titel from book"], 1, "titel"),
+        (["query", "select 1 as password"], 2, "no fields to export"),
+        (["run", "test_cli:FailingResource", "-o", "x.csv"], 1, "row 2, field 'title'"),
+    ],
+)
+def test_mistakes_with_a_database(
+    db: str, arguments: list[str], code: int, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same for mistakes that show only with a database."""
+    assert run([*arguments, "--db", db]) == code
+    told = capfd.readouterr()
+    assert message in told.err
+    assert told.err.splitlines()[-1].startswith("async-export: error: ")
+    assert list(Path().iterdir()) == []
+
+
+def test_a_module_that_fails_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The error of a module that cannot be imported is told."""
+    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no luck')\n")
+    assert run(["run", "broken_module:X"]) == 2
+    assert "cannot import broken_module: RuntimeError: no luck" in capfd.readouterr().err
+
+
+def test_traceback_is_shown_on_request(capfd: pytest.CaptureFixture[str]) -> None:
+    """``--traceback`` shows where an error comes from, besides the line."""
+    assert run(["run", "no_such_module:X", "--traceback"]) == 2
+    told = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in told
+    assert told.splitlines()[-1].startswith("async-export: error: ")
+
+
+def test_no_clobber(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A file is replaced, but not with ``--no-clobber``."""
+    (tmp_path / "x.csv").write_text("mine")
+    command = ["run", "test_cli:ListResource", "-o", "x.csv", "--limit", "0"]
+    assert run([*command, "--no-clobber"]) == 1
+    assert "x.csv: there is such a file already" in capfd.readouterr().err
+    assert (tmp_path / "x.csv").read_text() == "mine"
+    assert run(command) == 0
+    assert (tmp_path / "x.csv").read_text() == "id\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:geheim@127.0.0.1:1/x",
+        "postgresql://user:geheim/x@127.0.0.1/x",
+        "mysql://user:geheim@127.0.0.1/x",
+        "nonsense://user:geheim@127.0.0.1/x",
+    ],
+)
+@pytest.mark.parametrize("command", [["table", "book"], ["query", "select 1"]])
+def test_a_database_that_is_not_there(
+    url: str, command: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A database that cannot be reached is one line, in which the password never shows."""
+    assert run([*command, "--db", url]) in {1, 2}
+    assert capfd.readouterr().err.count("\n") == 1
+    assert run([*command, "--db", url, "--traceback"]) in {1, 2}
+    told = capfd.readouterr()
+    assert "Traceback" in told.err
+    assert "geheim" not in told.err + told.out
+
+
+def test_binary_formats_do_not_go_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no text is refused where it would be shown."""
+    monkeypatch.setattr(_registry, "_FORMATS", dict(_registry._FORMATS))
+
+    @register_format
+    class Blob(Encoder):
+        name = "blob"
+        extension = "blob"
+        content_type = "application/octet-stream"
+
+        def begin(self, columns: Sequence[Any]) -> bytes:
+            return b""
+
+        def encode(self, records: Sequence[Any]) -> bytes:
+            return b""
+
+        def end(self) -> bytes:
+            return b""
+
+    assert Output("-", "blob").encoder().name == "blob"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(ConfigurationError, match="not for a terminal"):
+        Output("-", "blob").encoder()
+    assert Output("-", "json").encoder().name == "json"
+    assert Output("x.blob").encoder().name == "blob"
+
+
+def test_a_device_is_written_to(capfd: pytest.CaptureFixture[str]) -> None:
+    """A device or pipe is opened, not replaced by a file."""
+    assert run(["run", "test_cli:ListResource", "-o", "/dev/null", "-f", "csv"]) == 0
+    assert Path("/dev/null").is_char_device()
+
+
+# --- as a process ---------------------------------------------------------------------------
+
+
+def test_a_process_tells_its_code() -> None:
+    """``python -m async_export`` exits with the code, and shows no traceback."""
+    url = "postgresql://user:geheim@127.0.0.1:1/x"
+    child = _child("query", "select 1", "--db", url, stderr=subprocess.PIPE)
+    _, told = child.communicate()
+    assert child.returncode == 1
+    assert told.decode().startswith("async-export: error: cannot connect to PostgreSQL: ")
+    assert told.count(b"\n") == 1
+    assert b"geheim" not in told
+
+
+def test_without_typer_there_is_one_line() -> None:
+    """Without the extra, the command says how to install it."""
+    program = "import sys; sys.modules['typer'] = None; import async_export.__main__ as m; m.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        'async-export: error: the command line needs an extra: pip install "async_export[cli]"\n'
+    )
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    """An interrupted export ends with 130, and neither file nor temporary file is there."""
+    command = ("run", "test_cli:SlowResource", "-o", "slow.csv", "--option", "batch_size=1")
+    child = _child(*command, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert child.stderr is not None
+    assert child.stderr.readline() == b"began\n"
+    time.sleep(0.3)
+    assert len(list(tmp_path.iterdir())) == 1
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert told == b"async-export: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_noise(sqlite: str) -> None:
+    """When nobody reads stdout any more, the export ends without a word."""
+    sql = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000) "
+        "select i from n"
+    )
+    child = _child("query", sql, "--db", sqlite, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"i\r\n"
+    child.stdout.close()
+    assert child.stderr is not None
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait() == 1
+
+
+# --- progress -------------------------------------------------------------------------------
+
+
+def _on_a_terminal(*arguments: str, **options: Any) -> tuple[int, str]:
+    """Run a command whose stderr is a terminal; give its code, and what was shown."""
+    ours, theirs = pty.openpty()
+    child = _child(*arguments, stderr=theirs, **options)
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            shown += piece
+    except OSError:
+        pass  # the other end is closed
+    os.close(ours)
+    return child.wait(), shown.decode()
+
+
+def test_the_bar_shows_a_percentage(pg: str) -> None:
+    """On a terminal there are rows, their rate, and the percentage of the total."""
+    sql = "select i, pg_sleep(0.00005) is null as x from generate_series(1, 20000) as i"
+    code, shown = _on_a_terminal("query", sql, "--db", pg, "-o", "x.csv", "--total", "exact")
+    assert code == 0
+    assert "x.csv" in shown
+    assert "20,000 rows" in shown
+    assert "rows/s" in shown
+    assert "100 %" in shown
+
+
+def test_the_bar_lives_without_a_total() -> None:
+    """An export whose total is not known has a bar without percentage, until it is complete."""
+    limit = ("--limit", "30", "--option", "batch_size=1")
+    code, shown = _on_a_terminal("run", "test_cli:SlowResource", "-o", "x.csv", *limit)
+    assert code == 0
+    assert "30 rows" in shown
+    assert " % " not in shown
+
+
+def test_no_bar_without_a_terminal(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is written to stderr if that is no terminal."""
+    assert run(["table", "nothing", "--db", sqlite, "-o", "x.csv", "--total", "exact"]) == 0
+    told = capfd.readouterr()
+    assert told.err == told.out == ""
+
+
+async def _total(engine: AsyncEngine, mode: TotalMode, queryset: Any) -> int | None:
+    total = Total(mode)
+    async with engine.connect() as connection:
+        await total.find(queryset, connection)
+        assert await connection.scalar(text("select 1")) == 1
+    return total.rows
+
+
+def _numbers(most: int) -> Select[Any]:
+    series = func.generate_series(1, most).table_valued("i")
+    return select(literal_column("i")).select_from(series).order_by(literal_column("i").desc())
+
+
+@pytest.mark.parametrize("queryset", [_numbers(500), text("select * from generate_series(1,500)")])
+@pytest.mark.parametrize("mode", [TotalMode.EXACT, TotalMode.ESTIMATE])
+async def test_totals_of_statements(pg_engine: AsyncEngine, mode: TotalMode, queryset: Any) -> None:
+    """A total is counted, or estimated by the planner, with and without parameters."""
+    assert await _total(pg_engine, mode, queryset) == 500
+
+
+async def test_no_total_is_asked_for(pg_engine: AsyncEngine) -> None:
+    """Without a wish for it there is no total."""
+    assert await _total(pg_engine, TotalMode.NONE, text("select 1")) is None
+
+
+async def test_sqlite_does_not_estimate(sqlite_engine: AsyncEngine) -> None:
+    """SQLite has no estimate, but counts."""
+    assert await _total(sqlite_engine, TotalMode.ESTIMATE, text("select 1")) is None
+    assert await _total(sqlite_engine, TotalMode.EXACT, text("select 1")) == 1
+
+
+@pytest.mark.parametrize("mode", [TotalMode.EXACT, TotalMode.ESTIMATE])
+async def test_a_failing_total_spares_the_transaction(
+    pg_engine: AsyncEngine, mode: TotalMode
+) -> None:
+    """What cannot be counted has no total, and the export's transaction goes on."""
+    assert await _total(pg_engine, mode, text("select nonsense from nowhere")) is None
+
+
+async def test_totals_of_iterables() -> None:
+    """Only what has a length has a total."""
+    for queryset, rows in (([1, 2, 3], 3), (iter([1, 2, 3]), None)):
+        total = Total(TotalMode.ESTIMATE)
+        await total.find(queryset, None)
+        assert (total.mode, total.rows) == (TotalMode.EXACT, rows)
