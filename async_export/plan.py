@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, Protocol, TypeAlias
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper
 
 from async_export.binds import Database
@@ -81,6 +82,8 @@ class Plan:
         prepared: Gives what ``prepare_batch`` receives of a fetched row; None if it is not
             overridden.
         key: Gives the primary key of what the cell makers receive; None if it is not known.
+        annotates: Whether mapped objects get labelled columns as attributes, row by row: one
+            object may stand for several rows that differ in them.
         concurrency: How many rows may be worked on at once.
     """
 
@@ -94,6 +97,7 @@ class Plan:
     subject: _Reader | None
     prepared: _Reader | None
     key: _Reader
+    annotates: bool = False
     concurrency: int = 1
 
     @property
@@ -165,9 +169,15 @@ def compile_plan(
     planned = tuple(
         _planned(compiler, item, header) for item, header in zip(items, headers, strict=True)
     )
-    if queried is None or queried.mapper is None or compiler.reasons:
-        return _instances_plan(compiler, items, planned)
-    return _rows_plan(compiler, items, planned)
+    if queried is not None and queried.mapper is not None and not compiler.reasons:
+        plan = _rows_plan(compiler, items, planned)
+        try:
+            plan.statement.compile(dialect=None if database is None else database.dialect)
+        except SQLAlchemyError:
+            compiler.reasons.append("the queryset's joins cannot be extended")
+        else:
+            return plan
+    return _instances_plan(compiler, items, planned)
 
 
 def _item(compiler: _Compiler, each: Field) -> _Item:
@@ -460,7 +470,7 @@ def _instances_plan(
         light = _light_instances(compiler, "prepare_batch", reads)
         prepared = _then(subject, light)
     statement = None if queried is None else _loaded(compiler, items, queried)
-    sequential = queried is not None and queried.mapper is not None and bool(queried.columns)
+    annotates = queried is not None and queried.mapper is not None and bool(queried.columns)
     return Plan(
         strategy="rows" if queried is not None and queried.mapper is None else "instances",
         transport="iterable" if queried is None else "stream",
@@ -472,8 +482,8 @@ def _instances_plan(
         subject=subject,
         prepared=prepared,
         key=_instance_key(compiler.mapper),
-        # One mapped object may stand for several rows that differ in their labelled columns.
-        concurrency=1 if sequential else hooks.options.hook_concurrency,
+        annotates=annotates,
+        concurrency=1 if annotates else hooks.options.hook_concurrency,
     )
 
 
@@ -489,14 +499,14 @@ def _subject(queried: Queried | None) -> _Reader | None:
     """Give what stands for a fetched row: the mapped object, with the labelled columns on it."""
     if queried is None or queried.mapper is None:
         return None
-    names = list(queried.columns)
-    if not names:
+    if not queried.columns:
         return itemgetter(0)
+    positions = {name: 1 + place for place, name in enumerate(queried.names) if name}
 
     def annotated(row: Any) -> Any:
-        instance, *values = row
-        for name, value in zip(names, values, strict=True):
-            setattr(instance, name, value)
+        instance = row[0]
+        for name, position in positions.items():
+            setattr(instance, name, row[position])
         return instance
 
     return annotated

@@ -67,8 +67,11 @@ class BatchSize:
             if rows >= self.rows:
                 self.rows = min(self.rows * 2, LARGEST_BATCH)
         elif cost > SHRINK_ABOVE or size > BATCH_BYTES:
-            share = min(SHRINK_ABOVE / max(cost, 1e-9), BATCH_BYTES / max(size, 1))
-            self.rows = max(1, int(rows * share))
+            # Every batch has a cost of its own, which smaller ones would only multiply; but
+            # memory has to stay bounded, however wide the rows.
+            in_time = max(FIRST_BATCH, int(rows * SHRINK_ABOVE / max(cost, 1e-9)))
+            in_size = max(1, int(rows * BATCH_BYTES / max(size, 1)))
+            self.rows = min(in_time, in_size, LARGEST_BATCH)
 
 
 class Source(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
@@ -143,7 +144,13 @@ class Run:
         try:
             async with aclosing(source.batches(self._size)) as batches:
                 async for rows in batches:
-                    yield rows if subject is None else [subject(row) for row in rows]
+                    if subject is None:
+                        yield rows
+                    elif self.plan.annotates:
+                        for row in rows:
+                            yield [subject(row)]
+                    else:
+                        yield [subject(row) for row in rows]
         finally:
             await source.aclose()
 
@@ -161,11 +168,7 @@ class Run:
         if queryset is None:
             raise ConfigurationError("filter_export returned None; it returns the queryset to use")
         if not is_statement(queryset):
-            if not hasattr(queryset, "__aiter__") and not hasattr(queryset, "__iter__"):
-                raise ConfigurationError(
-                    "a queryset is a select() or an iterable of objects, dicts or rows, "
-                    f"not {type(queryset).__name__}"
-                )
+            _check_iterable(queryset)
             return None
         queried = look_at(queryset)
         if queried.mapper is not None:
@@ -189,6 +192,8 @@ class Run:
         if is_overridden(self.hooks.iter_queryset):
             items = await maybe_await(self.hooks.iter_queryset(self.queryset))
             source: Source = IterableSource(items)
+            if self.plan.annotates:
+                self._size = BatchSize(1)
         elif is_overridden(self.hooks.iter_batches):
             own = await maybe_await(self.hooks.iter_batches(self.queryset))
             source = IterableSource(own)
@@ -251,6 +256,22 @@ async def running(
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
+
+
+def _check_iterable(queryset: Any) -> None:
+    """Refuse what iterates over something else than objects, or not at all."""
+    iterates = hasattr(queryset, "__aiter__") or hasattr(queryset, "__iter__")
+    if iterates and not isinstance(queryset, str | bytes | bytearray | Mapping | type):
+        return
+    name = type(queryset).__name__
+    if isinstance(queryset, type):
+        name = f"the class {queryset.__name__}; write select({queryset.__name__})"
+    elif inspect.iscoroutine(queryset):
+        queryset.close()
+        name = "a coroutine; await it first"
+    raise ConfigurationError(
+        f"a queryset is a select() or an iterable of objects, dicts or rows, not {name}"
+    )
 
 
 def _needs_database(hooks: Hooks, queryset: Any) -> bool:

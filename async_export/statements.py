@@ -23,14 +23,13 @@ from sqlalchemy.orm import (
     FromStatement,
     LoaderCriteriaOption,
     Mapper,
+    MapperProperty,
     RelationshipProperty,
     aliased,
     defer,
     raiseload,
     strategy_options,
-    undefer,
 )
-from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import String, TypeEngine
 
@@ -49,6 +48,7 @@ class Queried:
         entity: The mapped class or alias that it selects first; None if it selects columns.
         mapper: Mapper of *entity*.
         columns: By name, what else it selects: labelled columns and further entities.
+        names: The names of what else it selects, in order; None for what has no name.
         fixed: Why its columns cannot be replaced by those that an export needs; empty if they
             can.
     """
@@ -57,6 +57,7 @@ class Queried:
     entity: Any = None
     mapper: Mapper[Any] | None = None
     columns: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str | None, ...] = ()
     fixed: str = ""
 
 
@@ -83,17 +84,18 @@ def look_at(statement: Any) -> Queried:
             f"an export needs a select, not {type(statement).__name__.lower()}"
         )
     described: Sequence[dict[str, Any]] = getattr(statement, "column_descriptions", ())
-    selected = {each["name"]: each["expr"] for each in described}
+    selected = {each["name"]: each["expr"] for each in described if each["name"]}
     first = described[0] if described else None
     # Selects of plain tables are described without an entity.
     if first is None or first.get("entity") is None or first["expr"] is not first["entity"]:
         return Queried(statement, columns=selected or _selected(statement), fixed=_fixed(statement))
-    del selected[first["name"]]
+    names = tuple(each["name"] for each in described[1:])
+    selected = {each["name"]: each["expr"] for each in described[1:] if each["name"]}
     entity = first["entity"]
     mapper = inspect(entity).mapper
     others = [e for e in described[1:] if e["expr"] is e.get("entity") is not None]
     fixed = "it selects more than one entity" if others else _fixed(statement)
-    return Queried(statement, entity, mapper, selected, fixed)
+    return Queried(statement, entity, mapper, selected, names, fixed)
 
 
 def _selected(statement: Any) -> dict[str, Any]:
@@ -244,53 +246,77 @@ def with_loading(queried: Queried, targets: Sequence[PathTarget], load: Sequence
     statement = queried.statement
     entity = queried.entity
     join = isinstance(statement, Select) and not queried.fixed
-    options: list[Any] = [raiseload("*"), *_undeferrable(entity, queried, targets)]
-    for target in targets:
-        option = _loader(entity, target, join=join)
-        if option is not None:
-            options.append(option)
-    options.extend(load)
-    own = getattr(statement, "_with_options", ())
+    own = (*getattr(statement, "_with_options", ()), *load)
+    loads = _Loads(covered=_covered(own), join=join)
+    options: list[Any] = [raiseload("*"), *loads.undeferrable(entity, targets)]
+    options += [each for each in (loads.of(entity, t) for t in targets) if each is not None]
     bare = statement._generate()  # noqa: SLF001 - options can only be appended in public
     bare._with_options = ()  # noqa: SLF001
     return bare.options(*options, *own)
 
 
-def _loader(entity: Any, target: PathTarget, *, join: bool) -> _AbstractLoad | None:
-    """Make the loader option of one path; None if the entity itself has all of it."""
-    option: _AbstractLoad | None = None
-    step: Any = entity
-    for name in (*target.relations, *([target.name] if target.leaf == "to_one" else [])):
-        option, step = _then_load(option, getattr(step, name), join=join)
-    if target.leaf == "to_many":
-        option, step = _then_load(option, getattr(step, target.name), join=False)
-        if target.tail:
-            target = resolve_path(inspect(step), target.tail)
-            for name in target.relations:
-                option, step = _then_load(option, getattr(step, name), join=False)
-    if target.leaf == "column" and target.name in _deferred(target.mapper):
-        attribute = getattr(step, target.name)
-        return undefer(attribute) if option is None else option.undefer(attribute)
-    return option
+def _covered(options: Sequence[Any]) -> frozenset[tuple[str, ...]]:
+    """Attribute paths for which *options* say how to load; ours would be in conflict."""
+    elements = [e for option in options for e in getattr(option, "context", ())]
+    paths = [getattr(getattr(element, "path", None), "path", ()) for element in elements]
+    return frozenset(
+        tuple(each.key for each in path if isinstance(each, MapperProperty)) for path in paths
+    )
 
 
-def _then_load(
-    option: _AbstractLoad | None, attribute: Any, *, join: bool
-) -> tuple[_AbstractLoad, Any]:
-    """Extend a loader option by a relation; give it and the class that the relation leads to."""
-    load: Any = strategy_options if option is None else option
-    option = load.joinedload(attribute) if join else load.selectinload(attribute)
-    assert option is not None
-    return option, attribute.property.mapper.class_
+@dataclass(frozen=True, slots=True)
+class _Loads:
+    """Makes loader options of paths.
+
+    Attributes:
+        covered: Paths that the queryset's own options load already.
+        join: Whether to-one relations are joined, or selected once per batch.
+    """
+
+    covered: frozenset[tuple[str, ...]]
+    join: bool
+
+    def of(self, entity: Any, target: PathTarget) -> Any:
+        """Make the loader option of one path; None if the entity itself has all of it."""
+        load: Any = None
+        names: tuple[str, ...] = ()
+        step: Any = entity
+        relations = [*target.relations, *([target.name] if target.leaf == "to_one" else [])]
+        for name in relations:
+            names = (*names, name)
+            load, step = self._then(load, getattr(step, name), names, join=self.join)
+        if target.leaf == "to_many":
+            names = (*names, target.name)
+            load, step = self._then(load, getattr(step, target.name), names, join=False)
+            if target.tail:
+                target = resolve_path(inspect(step), target.tail)
+                for name in target.relations:
+                    names = (*names, name)
+                    load, step = self._then(load, getattr(step, name), names, join=False)
+        if target.leaf == "column" and target.name in _deferred(target.mapper):
+            names = (*names, target.name)
+            if names not in self.covered:
+                load = (strategy_options if load is None else load).undefer(
+                    getattr(step, target.name)
+                )
+        return load
+
+    def undeferrable(self, entity: Any, targets: Sequence[PathTarget]) -> list[Any]:
+        """Make deferred columns that nobody declared fail with their name when they are read."""
+        wanted = {target.name for target in targets if not target.relations}
+        names = [name for name in _deferred(inspect(entity).mapper) if name not in wanted]
+        names = [name for name in names if (name,) not in self.covered]
+        return [defer(getattr(entity, name), raiseload=True) for name in names]
+
+    def _then(
+        self, load: Any, attribute: Any, names: tuple[str, ...], *, join: bool
+    ) -> tuple[Any, Any]:
+        """Extend a loader option by a relation; give it and the class that it leads to."""
+        before: Any = strategy_options if load is None else load
+        how = "joinedload" if join else "selectinload"
+        option = getattr(before, "defaultload" if names in self.covered else how)(attribute)
+        return option, attribute.property.mapper.class_
 
 
 def _deferred(mapper: Mapper[Any]) -> list[str]:
     return [each.key for each in mapper.column_attrs if each.deferred]
-
-
-def _undeferrable(entity: Any, queried: Queried, targets: Sequence[PathTarget]) -> list[Any]:
-    """Make deferred columns that nobody declared fail with their name when they are read."""
-    assert queried.mapper is not None
-    wanted = {target.name for target in targets if not target.relations}
-    names = [name for name in _deferred(queried.mapper) if name not in wanted]
-    return [defer(getattr(entity, name), raiseload=True) for name in names]

@@ -30,6 +30,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -177,7 +178,9 @@ class Book(Base):
     status: Mapped[Status | None] = mapped_column(Enum(Status))
     isbn: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     published: Mapped[date | None]
-    details: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    details: Mapped[Any] = mapped_column(
+        JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"), nullable=True
+    )
     summary: Mapped[str | None] = mapped_column(deferred=True)
     author_id: Mapped[int | None] = mapped_column(ForeignKey("author.id"))
     editor_id: Mapped[int | None] = mapped_column(ForeignKey("author.id"))
@@ -383,7 +386,7 @@ def library() -> list[Base]:
         status=Status.IN_PRINT,
         isbn=uuid.UUID(int=2**100 + 1),
         published=date(2001, 2, 3),
-        details={"pages": 300, "dims": {"w": 2.5}, "list": ["x", "y"], "none": None},
+        details={"dims": {"w": 2.5}, "list": ["x", "y"], "none": None, "pages": 300},
         summary="a river of words",
         author=anna,
         editor=bert,

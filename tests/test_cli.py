@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 import pytest
-from sqlalchemy import Select, func, literal_column, select, text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -42,7 +42,7 @@ SCHEMA = """
 create table book (id integer primary key, title text, price numeric(6, 2), password_hash text);
 insert into book values (1, 'Solaris', 9.5, 'x'), (2, 'The Dispossessed', 12, 'y'),
     (3, 'Žluťásek', null, 'z');
-create table nothing (id integer primary key, title text);
+create table shelf (id integer primary key, title text);
 create view cheap as select title, price from book where price < 10;
 """
 
@@ -271,13 +271,9 @@ def test_a_table_of_a_schema(
 
 def test_a_column_of_an_unknown_type(pg: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Types that SQLAlchemy does not know are exported, without a warning."""
-    asyncio.run(
-        _execute(pg, "create table odd (x xml, t tsvector); insert into odd values ('<a/>', 'b')")
-    )
+    asyncio.run(_execute(pg, "create table odd (at point); insert into odd values ('(1,2)')"))
     assert run(["table", "odd", "--db", pg]) == 0
-    told = capfd.readouterr()
-    assert told.out == "x,t\r\n<a/>,'b'\r\n"
-    assert told.err == ""
+    assert capfd.readouterr() == ('at\r\n"(1.0,2.0)"\r\n', "")
 
 
 def test_query_takes_any_select(db: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -310,8 +306,8 @@ def test_query_only_reads(db: str, capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_to_export_is_a_header(db: str, tmp_path: Path) -> None:
     """An empty table gives a file with its header."""
-    assert run(["table", "nothing", "--db", db, "-o", "nothing.csv"]) == 0
-    assert (tmp_path / "nothing.csv").read_bytes() == b"id,title\r\n"
+    assert run(["table", "shelf", "--db", db, "-o", "shelf.csv"]) == 0
+    assert (tmp_path / "shelf.csv").read_bytes() == b"id,title\r\n"
 
 
 def test_the_environment_names_the_database(
@@ -610,11 +606,11 @@ def _on_a_terminal(*arguments: str, **options: Any) -> tuple[int, str]:
 
 def test_the_bar_shows_a_percentage(pg: str) -> None:
     """On a terminal there are rows, their rate, and the percentage of the total."""
-    sql = "select i, pg_sleep(0.00005) is null as x from generate_series(1, 20000) as i"
+    sql = "select i, pg_sleep(0.001) is null as x from generate_series(1, 400) as i"
     code, shown = _on_a_terminal("query", sql, "--db", pg, "-o", "x.csv", "--total", "exact")
     assert code == 0
     assert "x.csv" in shown
-    assert "20,000 rows" in shown
+    assert "400 rows" in shown
     assert "rows/s" in shown
     assert "100 %" in shown
 
@@ -630,7 +626,7 @@ def test_the_bar_lives_without_a_total() -> None:
 
 def test_no_bar_without_a_terminal(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing is written to stderr if that is no terminal."""
-    assert run(["table", "nothing", "--db", sqlite, "-o", "x.csv", "--total", "exact"]) == 0
+    assert run(["table", "shelf", "--db", sqlite, "-o", "x.csv", "--total", "exact"]) == 0
     told = capfd.readouterr()
     assert told.err == told.out == ""
 
@@ -644,8 +640,8 @@ async def _total(engine: AsyncEngine, mode: TotalMode, queryset: Any) -> int | N
 
 
 def _numbers(most: int) -> Select[Any]:
-    series = func.generate_series(1, most).table_valued("i")
-    return select(literal_column("i")).select_from(series).order_by(literal_column("i").desc())
+    number = func.generate_series(1, most).column_valued("number")
+    return select(number).order_by(number.desc())
 
 
 @pytest.mark.parametrize("queryset", [_numbers(500), text("select * from generate_series(1,500)")])

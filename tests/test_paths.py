@@ -153,7 +153,7 @@ COLUMN_PATHS: dict[str, list[str]] = {
     "isbn": [ISBN, "", "", "", ""],
     "published": ["2001-02-03", "", "", "", ""],
     "details": [
-        '{"pages": 300, "dims": {"w": 2.5}, "list": ["x", "y"], "none": null}',
+        '{"dims": {"w": 2.5}, "list": ["x", "y"], "none": null, "pages": 300}',
         "{}",
         '{"pages": "many"}',
         "",

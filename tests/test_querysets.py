@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections import UserDict, namedtuple
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, contextmanager
@@ -48,8 +49,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import (
+    Session,
     aliased,
     contains_eager,
     defer,
@@ -336,17 +339,18 @@ SHAPES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "defer": (lambda: select(Book).options(defer(Book.id)).order_by(Book.id), "rows"),
     "undefer": (lambda: select(Book).options(undefer(Book.summary)).order_by(Book.id), "rows"),
-    "lateral": (
+    "another loading of a path": (
+        lambda: select(Book).options(selectinload(Book.author)).order_by(Book.id),
+        "rows",
+    ),
+    "another join of a path": (
         lambda: select(Book)
-        .join(
-            select(Tag.id.label("tag_id")).where(Tag.id == Book.id).correlate(Book).subquery(),
-            true(),
-        )
+        .options(joinedload(Book.author, innerjoin=True).joinedload(Author.mentor))
+        .where(Book.author_id.is_not(None))
         .order_by(Book.id),
         "rows",
     ),
 }
-del SHAPES["lateral"]  # a correlated FROM element needs LATERAL, which SQLite lacks
 
 
 async def orm_keys(engine: AsyncEngine, statement: Any) -> list[int]:
@@ -374,9 +378,21 @@ async def test_a_select_gives_the_rows_of_the_orm(engine: AsyncEngine, shape: st
         assert await cells(TaggedBookResource(engine, batch_size=size), make()) == expected
 
 
-async def test_distinct_on(postgres: AsyncEngine) -> None:
-    """DISTINCT ON keeps the row that PostgreSQL keeps."""
-    with_distinct = select(Book).distinct(Book.author_id).order_by(Book.author_id, Book.id.desc())
+def _distinct_on_author() -> list[Any]:
+    ordered = select(Book).order_by(Book.author_id, Book.id.desc())
+    with warnings.catch_warnings():
+        # Since SQLAlchemy 2.1 there is a construct of its own, and this one is deprecated.
+        warnings.simplefilter("ignore")
+        made = [ordered.distinct(Book.author_id)]
+    if hasattr(postgresql, "distinct_on"):
+        made.append(ordered.ext(postgresql.distinct_on(Book.author_id)))
+    return made
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+@pytest.mark.parametrize("with_distinct", _distinct_on_author())
+async def test_distinct_on(postgres: AsyncEngine, with_distinct: Any) -> None:
+    """DISTINCT ON keeps the row that PostgreSQL keeps, however it is written."""
     expected = [FACTS[key] for key in await orm_keys(postgres, with_distinct)]
     assert [each[0] for each in expected] == ["3", "2", "4", "5"]
     assert (await BookResource(postgres).explain(queryset=with_distinct)).strategy == "instances"
@@ -470,7 +486,7 @@ async def test_a_column_without_label(engine: AsyncEngine) -> None:
 
 async def test_several_expressions_without_label(engine: AsyncEngine) -> None:
     """Expressions without a name are no hindrance to the other columns."""
-    statement = select(Book, Book.id + 1, Book.id + 2, func.max(1, 2) if False else literal(3))
+    statement = select(Book, Book.id + 1, Book.id + 2, literal(3))
     assert await cells(BookResource(engine), statement.order_by(Book.id)) == [
         each[:3] for each in FACTS.values()
     ]
@@ -513,9 +529,6 @@ async def test_criteria_of_a_session_hold(engine: AsyncEngine) -> None:
 
 async def test_a_with_loader_criteria_event_of_the_class(engine: AsyncEngine) -> None:
     """A listener on a Session class of one's own applies too, through a sessionmaker."""
-    from sqlalchemy.ext.asyncio import async_sessionmaker
-    from sqlalchemy.orm import Session
-
     class OwnSession(Session):
         pass
 
@@ -539,7 +552,9 @@ HIERARCHIES: dict[str, tuple[type[Base], Callable[[], Any]]] = {
     "subclass by condition": (Animal, lambda: select(Animal).where(Animal.kind == "cat")),
     "of_type": (
         Animal,
-        lambda: select(Animal).join(Animal.friend.of_type(Dog)).order_by(Animal.id),
+        lambda: select(Animal)
+        .join(Animal.friend.of_type(aliased(Dog, flat=True)))
+        .order_by(Animal.id),
     ),
     "with_polymorphic": (
         Animal,
@@ -747,7 +762,7 @@ async def test_hooks_over_columns(engine: AsyncEngine) -> None:
         ("SELECT * FROM book", "not str"),
         ("", "not str"),
         (b"book", "not bytes"),
-        (Book, "class|type"),
+        (Book, "Book|class|type"),
         ({"id": 1}, "not dict"),
         (7, "not int"),
         (func.now(), "select"),
@@ -758,20 +773,6 @@ async def test_what_is_no_queryset(engine: AsyncEngine, queryset: Any, message: 
     with pytest.raises(ConfigurationError, match=message):
         await BookResource(engine).export(queryset)
     assert await orm_keys(engine, select(Book).order_by(Book.id)) == [1, 2, 3, 4, 5]
-
-
-async def test_a_coroutine_is_no_queryset(engine: AsyncEngine) -> None:
-    """A forgotten await is told, and the coroutine is closed."""
-
-    async def find() -> list[Any]:
-        return []
-
-    coroutine = find()
-    try:
-        with pytest.raises(ConfigurationError, match="await"):
-            await BookResource(engine).export(coroutine)
-    finally:
-        coroutine.close()
 
 
 async def test_filter_export_must_return_a_queryset(engine: AsyncEngine) -> None:
@@ -806,14 +807,14 @@ async def test_invalid_sql(engine: AsyncEngine) -> None:
 
 async def test_a_failure_after_some_rows(postgres: AsyncEngine) -> None:
     """A row that the server cannot make ends the export, and says how many rows came before."""
-    statement = text("SELECT 1 / (3 - n) AS id FROM generate_series(1, 9) AS n")
+    statement = text("SELECT n, 1 / (250 - n) AS id FROM generate_series(1, 300) AS n")
     seen: list[Any] = []
     with pytest.raises(SourceError, match="rows had been fetched") as caught:
-        async with aclosing(Columns(postgres, batch_size=1).records(statement)) as records:
+        async with aclosing(Columns(postgres, batch_size=100).records(statement)) as records:
             async for record in records:
                 seen.append(record)
-    assert seen == [["0"], ["1"]]
-    assert caught.value.rows == 2
+    assert len(seen) == 200
+    assert caught.value.rows == 200
     assert caught.value.sqlstate == "22012"
 
 
@@ -1007,7 +1008,7 @@ async def test_all_strategies_agree_on_many_rows(big_engine: AsyncEngine) -> Non
 
     found = set()
     for resource_class in (BigResource, IteratedBigResource, HookedBigResource):
-        for size in (7, 333, None):
+        for size in (333, None):
             found.add(await digest(resource_class(big_engine, batch_size=size)))
     assert len(found) == 1
 
@@ -1021,12 +1022,12 @@ async def test_rows_stay_with_the_server(big_engine: AsyncEngine) -> None:
         def prepare_batch(self, batch: Any, **kwargs: Any) -> None:
             sizes.append(len(batch))
 
-    async with aclosing(Counting(big_engine, batch_size=7).records()) as records:
+    async with aclosing(Counting(big_engine, batch_size=70).records()) as records:
         await anext(records)
-        assert sizes == [7]
+        assert sizes == [70]
         async for _ in records:
             pass
-    assert sizes == [7] * 142 + [6]
+    assert sizes == [70] * 14 + [20]
 
 
 async def test_max_rows(big_engine: AsyncEngine) -> None:

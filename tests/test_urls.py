@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from anyio import to_thread
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from async_export.errors import ConfigurationError, MissingDependencyError, SourceError
 from async_export.urls import engine_from_url
@@ -120,7 +120,7 @@ async def test_a_connection_that_fails_is_one_error(url: str, error: type[Except
 async def test_a_refused_login_tells_its_code(postgres_url: str) -> None:
     """What the server says is passed on, with its SQLSTATE."""
     with pytest.raises(SourceError, match="nosuchdb") as caught:
-        await _one(postgres_url.replace("/postgres", "/nosuchdb", 1))
+        await _one(make_url(postgres_url).set(database="nosuchdb").render_as_string(False))
     assert caught.value.sqlstate == "3D000"
 
 
