@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 import asyncpg
 from sqlalchemy import text
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import DBAPIError, TimeoutError, UnboundExecutionError  # noqa: A004
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapper
 
 from async_export.errors import ConfigurationError, ExportError, SourceError
 from async_export.postgres.codecs import exact_values
 from async_export.postgres.settings import PREPARE_TRANSACTION
 
-__all__ = ("DATABASE_ERRORS", "Bind", "Database", "check_bind", "open_database", "source_error")
+__all__ = (
+    "DATABASE_ERRORS",
+    "Bind",
+    "Database",
+    "cancelled_once",
+    "check_bind",
+    "open_database",
+    "source_error",
+)
+
+logger = logging.getLogger(__name__)
 
 Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[AsyncSession]
 
 DATABASE_ERRORS: Final = (
     DBAPIError,
     OSError,
+    TimeoutError,  # of SQLAlchemy's pool
     # SQLAlchemy leaves what a server-side cursor raises as it is.
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     sqlite3.Error,
 )
 """What a database, its driver or the network raises."""
+
+_T = TypeVar("_T")
 
 _BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
 
@@ -83,7 +100,9 @@ def check_bind(bind: Any) -> None:
 
 @asynccontextmanager
 async def open_database(
-    bind: Bind, on_unrepresentable: Literal["text", "error", "null"]
+    bind: Bind,
+    on_unrepresentable: Literal["text", "error", "null"],
+    mapper: Mapper[Any] | None = None,
 ) -> AsyncIterator[Database]:
     """Open *bind* for one export.
 
@@ -91,23 +110,31 @@ async def open_database(
     ``REPEATABLE READ, READ ONLY``, with the timeouts off that would end a slow reader. A session
     or connection of the caller's is used as it is, inside the caller's transaction.
 
+    Args:
+        bind: Where to run.
+        on_unrepresentable: What becomes of values that Python cannot hold.
+        mapper: Mapper of the model, for sessions that have an engine for each.
+
     Raises:
         SourceError: the database cannot be reached, or refuses.
+        ConfigurationError: the session has no engine.
     """
     async with AsyncExitStack() as stack:
         try:
-            database = await _enter(bind, stack)
+            database = await _enter(bind, stack, {"mapper": mapper} if mapper else {})
             if database.dialect.driver == "asyncpg":
                 values = exact_values(database.connection, on_unrepresentable)
                 await stack.enter_async_context(values)
         except DATABASE_ERRORS as error:
             raise source_error(error) from error
+        except UnboundExecutionError as error:
+            raise ConfigurationError("the session has no engine to run on") from error
         yield database
 
 
-async def _enter(bind: Bind, stack: AsyncExitStack) -> Database:
+async def _enter(bind: Bind, stack: AsyncExitStack, arguments: dict[str, Any]) -> Database:
     if isinstance(bind, AsyncSession):
-        return await _join_session(bind)
+        return await _join_session(bind, stack, arguments)
     if isinstance(bind, AsyncConnection):
         return await _join_connection(bind, stack)
     if isinstance(bind, AsyncEngine):
@@ -118,17 +145,30 @@ async def _enter(bind: Bind, stack: AsyncExitStack) -> Database:
     else:
         session = bind()
         stack.push_async_callback(_close, session)
-        options = _isolation(session)
-        connection = await session.connection(execution_options=options)
+        options = _isolation(session.get_bind(**arguments))
+        connection = await session.connection(arguments, execution_options=options)
     await _begin(connection)
     return Database(session, connection, owned=True)
 
 
-async def _join_session(session: AsyncSession) -> Database:
+async def _join_session(
+    session: AsyncSession, stack: AsyncExitStack, arguments: dict[str, Any]
+) -> Database:
     # What the caller added is to be seen, as it is by a select of the session itself.
     if session.sync_session.autoflush:
         await session.flush()
-    return Database(session, await session.connection(), owned=False)
+    connection = await session.connection(arguments)
+    if session.sync_session.dispatch.do_orm_execute:
+        return Database(session, connection, owned=False)
+    # What the export loads stays out of the caller's session, with our loader options on it.
+    own = AsyncSession(
+        connection,
+        sync_session_class=type(session.sync_session),
+        expire_on_commit=False,
+        autoflush=False,
+    )
+    stack.push_async_callback(_close, own)
+    return Database(own, connection, owned=False)
 
 
 async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -> Database:
@@ -137,9 +177,8 @@ async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -
     return Database(session, connection, owned=False)
 
 
-def _isolation(bound: AsyncConnection | AsyncSession) -> dict[str, Any]:
-    sync_bind = bound.get_bind() if isinstance(bound, AsyncSession) else bound
-    if sync_bind.dialect.name != "postgresql":
+def _isolation(bound: AsyncConnection | Engine | Connection) -> dict[str, Any]:
+    if bound.dialect.name != "postgresql":
         return {}
     return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -156,10 +195,30 @@ async def _begin(connection: AsyncConnection) -> None:
             await connection.execute(text("BEGIN"))
 
 
+async def cancelled_once(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await *work* of a database in a task of its own, so that it is cancelled once.
+
+    A cancel scope cancels again at every await, so that a driver would give up telling the server
+    that its query is not wanted any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        raise
+
+
 async def _close(held: AsyncConnection | AsyncSession) -> None:
     """Give a connection back even while a cancellation is under way."""
     with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-        await held.close()
+        try:
+            await held.close()
+        except DATABASE_ERRORS as error:
+            # The connection is lost, and the error that tells of it is on its way already.
+            logger.debug("could not close a connection: %s", type(error).__name__)
 
 
 def source_error(error: BaseException, rows: int = 0) -> ExportError:

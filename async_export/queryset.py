@@ -10,13 +10,13 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncResult
 
-from async_export.binds import DATABASE_ERRORS, Database, source_error
+from async_export.binds import DATABASE_ERRORS, Database, cancelled_once, source_error
 from async_export.errors import ConfigurationError, SourceError
 from async_export.postgres.codecs import UnrepresentableError
 
@@ -114,16 +114,20 @@ class ResultSource:
             SourceError: the database refuses the statement, or is gone.
             ConfigurationError: the statement's loader options cannot be streamed.
         """
-        runner = database.session if orm else database.connection
+        options = {"yield_per": rows}
+
+        async def run() -> AsyncResult[Any]:
+            runner = database.session if orm else database.connection
+            result: AsyncResult[Any] = await runner.stream(statement, execution_options=options)
+            return result
+
         try:
-            return cls(await runner.stream(statement, execution_options={"yield_per": rows}))
-        except DATABASE_ERRORS as error:
-            raise source_error(error) from error
+            return cls(await cancelled_once(run()))
+        except (*DATABASE_ERRORS, ValueError, OverflowError) as error:
+            raise _failed(error, 0) from error
         except InvalidRequestError as error:
-            raise ConfigurationError(
-                "the queryset cannot be streamed: joined or subquery loading of collections "
-                f"needs all rows at once; use selectinload ({error})"
-            ) from error
+            cure = "; use selectinload" if "yield_per" in str(error) else ""
+            raise ConfigurationError(f"the queryset cannot be streamed{cure} ({error})") from error
         except SQLAlchemyError as error:
             raise ConfigurationError(f"the queryset is no valid statement: {error}") from error
 
@@ -132,7 +136,7 @@ class ResultSource:
         while True:
             size.begin()
             try:
-                rows = await self._result.fetchmany(size.rows)
+                rows = await cancelled_once(self._result.fetchmany(size.rows))
             except (*DATABASE_ERRORS, ValueError, OverflowError) as error:
                 raise _failed(error, self.fetched) from error
             if not rows:
@@ -142,7 +146,9 @@ class ResultSource:
 
     async def aclose(self) -> None:
         """Close the cursor."""
-        await self._result.close()
+        # A lost connection has told of itself already.
+        with suppress(*DATABASE_ERRORS):
+            await self._result.close()
 
 
 def _failed(error: BaseException, rows: int) -> Exception:

@@ -45,6 +45,31 @@ class CellMaker:
     is_hook: bool = False
 
 
+class _Turns:
+    """When the event loop gets a turn: after every two milliseconds, for all workers together.
+
+    Attributes:
+        due: When the next one is, by ``time.perf_counter``.
+    """
+
+    def __init__(self) -> None:
+        self.due = time.perf_counter() + SLICE
+        self._giving = False
+
+    async def give(self) -> None:
+        """Give the loop its turn; a worker that comes while another one does waits for that."""
+        if self._giving:
+            while self._giving:
+                await asyncio.sleep(0)
+            return
+        self._giving = True
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._giving = False
+            self.due = time.perf_counter() + SLICE
+
+
 class RecordMaker:
     """Makes records of batches of rows.
 
@@ -105,7 +130,7 @@ class RecordMaker:
 
     async def _make_plain(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make records without awaiting; stop after a row in which something has to be awaited."""
-        turn = time.perf_counter() + SLICE
+        turns = _Turns()
         for number, row in enumerate(rows, self.rows + 1):
             try:
                 record = self._plain_record(row, number)
@@ -117,32 +142,28 @@ class RecordMaker:
                 made.append(None)
             if self._is_async:
                 return
-            if time.perf_counter() > turn:
-                await asyncio.sleep(0)
-                turn = time.perf_counter() + SLICE
+            if time.perf_counter() > turns.due:
+                await turns.give()
 
     async def _make_in_turn(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make one record after the other; the event loop gets a turn every two milliseconds."""
-        turn = time.perf_counter() + SLICE
+        turns = _Turns()
         for number, row in enumerate(rows, self.rows + 1 + len(made)):
             made.append(await self._tolerated(row, number))
-            if time.perf_counter() > turn:
-                await asyncio.sleep(0)
-                turn = time.perf_counter() + SLICE
+            if time.perf_counter() > turns.due:
+                await turns.give()
 
     async def _make_concurrently(self, rows: Sequence[Any], first: int) -> list[_Record | None]:
         """Make several records at once; the first error cancels the others."""
         made: list[_Record | None] = [None] * len(rows)
         todo = iter(enumerate(rows))
         errors: dict[int, Exception] = {}
-        turn = time.perf_counter() + SLICE
+        turns = _Turns()
 
         async def work(scope: anyio.CancelScope) -> None:
-            nonlocal turn
             for index, row in todo:
-                if time.perf_counter() > turn:
-                    await asyncio.sleep(0)
-                    turn = time.perf_counter() + SLICE
+                if time.perf_counter() > turns.due:
+                    await turns.give()
                 try:
                     made[index] = await self._tolerated(row, first + index)
                 except Exception as error:  # noqa: BLE001 - raised below, by itself
@@ -245,6 +266,9 @@ def _close(cells: _Record) -> None:
             cell.close()
 
 
+_DECLARE = "declare what the hook reads with @depends(...)"
+
+
 def _hint(error: Exception) -> str:
     """Say what to do about errors that async_export knows the reason of."""
     error = getattr(error, "orig", None) or error  # SQLAlchemy may wrap it in a StatementError
@@ -253,13 +277,8 @@ def _hint(error: Exception) -> str:
     if isinstance(error, InvalidRequestError) and "is not available due to" in str(error):
         found = re.search(r"'([^']+)' is not available", str(error))
         what = f"{found[1]} is" if found else "an attribute is"
-        return (
-            f"{what} not loaded; declare what the hook reads with @depends(...), or add a "
-            "loader option to Meta.load"
-        )
+        option = "undefer(...)" if "raiseload" in str(error) else "a loader option"
+        return f"{what} not loaded; {_DECLARE}, or add {option} to Meta.load"
     if isinstance(error, MissingGreenlet):
-        return (
-            "an attribute is not loaded; declare what the hook reads with @depends(...), or add "
-            "undefer(...) to Meta.load"
-        )
+        return f"an attribute is not loaded; {_DECLARE}, or add undefer(...) to Meta.load"
     return ""

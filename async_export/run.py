@@ -16,6 +16,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from async_export.binds import Bind, Database, open_database
+from async_export.declare import mapper_of
 from async_export.errors import (
     ConfigurationError,
     EncodeError,
@@ -89,6 +90,7 @@ class Run:
     async def prepare(self, queryset: Any, selected: Sequence[str] | None, spec: CellSpec) -> None:
         """Go through the workflow up to the first row: hooks, fields, headers, plan."""
         hooks, kwargs = self.hooks, self._kwargs
+        _refuse_coroutine(queryset)
         await maybe_await(hooks.before_export(queryset, **kwargs))
         if queryset is None:
             queryset = await maybe_await(hooks.get_queryset())
@@ -249,13 +251,23 @@ async def running(
     async with AsyncExitStack() as stack:
         database = None
         if hooks.bind is not None and _needs_database(hooks, queryset):
-            opened = open_database(hooks.bind, hooks.options.on_unrepresentable)
+            opened = open_database(
+                hooks.bind,
+                hooks.options.on_unrepresentable,
+                mapper_of(hooks.options.model),
+            )
             database = await stack.enter_async_context(opened)
         run = Run(hooks, database, kwargs)
         hooks.begin_run(run, None if database is None else database.session)
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
+
+
+def _refuse_coroutine(queryset: Any) -> None:
+    if inspect.iscoroutine(queryset):
+        queryset.close()
+        raise ConfigurationError("the queryset is a coroutine; await it first")
 
 
 def _check_iterable(queryset: Any) -> None:
@@ -266,9 +278,6 @@ def _check_iterable(queryset: Any) -> None:
     name = type(queryset).__name__
     if isinstance(queryset, type):
         name = f"the class {queryset.__name__}; write select({queryset.__name__})"
-    elif inspect.iscoroutine(queryset):
-        queryset.close()
-        name = "a coroutine; await it first"
     raise ConfigurationError(
         f"a queryset is a select() or an iterable of objects, dicts or rows, not {name}"
     )

@@ -89,13 +89,29 @@ def look_at(statement: Any) -> Queried:
     # Selects of plain tables are described without an entity.
     if first is None or first.get("entity") is None or first["expr"] is not first["entity"]:
         return Queried(statement, columns=selected or _selected(statement), fixed=_fixed(statement))
-    names = tuple(each["name"] for each in described[1:])
-    selected = {each["name"]: each["expr"] for each in described[1:] if each["name"]}
     entity = first["entity"]
     mapper = inspect(entity).mapper
+    names = tuple(_label(each, entity, mapper) for each in described[1:])
+    selected = {name: e["expr"] for name, e in zip(names, described[1:], strict=True) if name}
     others = [e for e in described[1:] if e["expr"] is e.get("entity") is not None]
     fixed = "it selects more than one entity" if others else _fixed(statement)
     return Queried(statement, entity, mapper, selected, names, fixed)
+
+
+def _label(described: dict[str, Any], entity: Any, mapper: Mapper[Any]) -> str | None:
+    """Give the name of what a statement selects beside *entity*; None if it needs none.
+
+    On the mapped object that name becomes an attribute, so it must not be one of its own.
+    """
+    name: str | None = described["name"]
+    if name is None or name not in mapper.all_orm_descriptors:
+        return name
+    if described["expr"] is getattr(entity, name):
+        return None
+    raise ConfigurationError(
+        f"the queryset labels a column {name!r}, which is also an attribute of "
+        f"{mapper.class_.__name__}; choose another label"
+    )
 
 
 def _selected(statement: Any) -> dict[str, Any]:
@@ -175,7 +191,7 @@ class RowSelect:
         statement = self._queried.statement
         for join in self._joins:
             statement = statement.outerjoin(join)
-        return statement.with_only_columns(*self._columns, maintain_column_froms=True)
+        return statement.with_only_columns(*self._columns)
 
     def _add(self, key: Any, column: Any) -> int:
         if key not in self._positions:

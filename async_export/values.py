@@ -96,11 +96,6 @@ def _of_object(field: Field, hooks: Hooks, steps: tuple[str, ...]) -> FieldValue
 
 def _labelled(field: Field, hooks: Hooks, queried: Queried, steps: tuple[str, ...]) -> FieldValue:
     label, *inside = steps
-    if queried.mapper is not None and label in queried.mapper.all_orm_descriptors:
-        raise ConfigurationError(
-            f"the queryset labels a column {label!r}, which is also an attribute of "
-            f"{queried.mapper.class_.__name__}; choose another label"
-        )
     sqltype = None if inside else getattr(queried.columns[label], "type", None)
     value = FieldValue(AutoWidget(), LogicalType(), label=label, steps=tuple(inside))
     return _plain(field, hooks, sqltype, value)

@@ -107,11 +107,9 @@ class Author(Base):
     biography: Mapped[str | None] = mapped_column(deferred=True)
 
     country: Mapped[Country | None] = relationship()
-    mentor: Mapped[Author | None] = relationship(remote_side=[id], back_populates="pupils")
+    mentor: Mapped[Author | None] = relationship(remote_side="Author.id", back_populates="pupils")
     pupils: Mapped[list[Author]] = relationship(back_populates="mentor")
-    books: Mapped[list[Book]] = relationship(
-        back_populates="author", foreign_keys="Book.author_id"
-    )
+    books: Mapped[list[Book]] = relationship(back_populates="author", foreign_keys="Book.author_id")
     books_by_name: Mapped[list[Book]] = relationship(
         foreign_keys="Book.author_id", viewonly=True, order_by="func.lower(Book.name)"
     )
@@ -189,9 +187,7 @@ class Book(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
 
-    author: Mapped[Author | None] = relationship(
-        back_populates="books", foreign_keys=[author_id]
-    )
+    author: Mapped[Author | None] = relationship(back_populates="books", foreign_keys=[author_id])
     editor: Mapped[Author | None] = relationship(foreign_keys=[editor_id])
     active_editor: Mapped[Author | None] = relationship(
         primaryjoin=lambda: and_(Book.editor_id == Author.id, Author.active), viewonly=True
@@ -281,14 +277,17 @@ class Animal(Base):
     """The base of joined table inheritance."""
 
     __tablename__ = "animal"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+    __mapper_args__ = {
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "animal",
+    }
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     name: Mapped[str]
     friend_id: Mapped[int | None] = mapped_column(ForeignKey("animal.id"))
 
-    friend: Mapped[Animal | None] = relationship(remote_side=[id])
+    friend: Mapped[Animal | None] = relationship(remote_side="Animal.id")
     toys: Mapped[list[Toy]] = relationship()
 
     @property
@@ -301,7 +300,7 @@ class Dog(Animal):
     """A subclass with a table of its own, and a relation of its own."""
 
     __tablename__ = "dog"
-    __mapper_args__ = {"polymorphic_identity": "dog"}
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
     breed: Mapped[str]
@@ -319,7 +318,7 @@ class Cat(Animal):
     """Another subclass with a table of its own."""
 
     __tablename__ = "cat"
-    __mapper_args__ = {"polymorphic_identity": "cat"}
+    __mapper_args__ = {"polymorphic_identity": "cat"}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
     lives: Mapped[int]
@@ -339,20 +338,23 @@ class Vehicle(Base):
     """The base of single table inheritance."""
 
     __tablename__ = "vehicle"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "vehicle"}
+    __mapper_args__ = {
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "vehicle",
+    }
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     name: Mapped[str]
     tows_id: Mapped[int | None] = mapped_column(ForeignKey("vehicle.id"))
 
-    tows: Mapped[Vehicle | None] = relationship(remote_side=[id])
+    tows: Mapped[Vehicle | None] = relationship(remote_side="Vehicle.id")
 
 
 class Car(Vehicle):
     """A subclass in the same table."""
 
-    __mapper_args__ = {"polymorphic_identity": "car"}
+    __mapper_args__ = {"polymorphic_identity": "car"}  # noqa: RUF012
 
     seats: Mapped[int | None]
 

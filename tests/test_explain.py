@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from library import AUTHORS, Book, BookResource, NumberResource, Tag, bytes_of, fill, numbers
+from library import (
+    AUTHORS,
+    Author,
+    Book,
+    BookResource,
+    NumberResource,
+    Tag,
+    bytes_of,
+    fill,
+    numbers,
+)
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -77,19 +87,32 @@ class Initial(Field):
         return super().get_value(instance)[0]
 
 
-def reading_all(self: Any, book: Book) -> str:
-    """Read anything: it does not say what."""
-    return book.title
+def reading(*paths: str) -> Any:
+    """Make a dehydrate method that declares *paths*, or nothing."""
+
+    def dehydrate_title(self: Any, book: Any) -> str:
+        return "title"
+
+    return depends(*paths)(dehydrate_title) if paths else dehydrate_title
 
 
-def preparing(self: Any, batch: Sequence[Any], **kwargs: Any) -> None:
-    """Prepare a batch."""
+def preparing(*paths: str) -> Any:
+    """Make a prepare_batch that declares *paths*, or nothing."""
+
+    def prepare_batch(self: Any, batch: Sequence[Any], **kwargs: Any) -> None:
+        pass
+
+    return depends(*paths)(prepare_batch) if paths else prepare_batch
 
 
 def passing(name: str) -> Any:
     """Make an overriding of a hook that only calls its parent."""
     parent = getattr(BookResource, name)
-    return lambda self, *args, **kwargs: parent(self, *args, **kwargs)
+
+    def hook(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return parent(self, *args, **kwargs)
+
+    return hook
 
 
 @pytest.mark.parametrize(
@@ -97,18 +120,18 @@ def passing(name: str) -> Any:
     [
         ({}, None),
         ({"title": Field(widget=Lowered())}, None),
-        ({"dehydrate_title": depends("title", "author.name")(reading_all)}, None),
-        ({"prepare_batch": depends("title")(preparing)}, None),
+        ({"dehydrate_title": reading("title", "author.name")}, None),
+        ({"prepare_batch": preparing("title")}, None),
         ({"before_export": lambda self, queryset, **kwargs: None}, None),
         ({"filter_export": lambda self, queryset, **kwargs: queryset}, None),
         ({"after_export": lambda self, queryset, result, **kwargs: None}, None),
-        ({"dehydrate_title": reading_all}, r"title: dehydrate_title has no @depends\(\.\.\.\)"),
+        ({"dehydrate_title": reading()}, r"title: dehydrate_title has no @depends\(\.\.\.\)"),
         ({"title": Field(dehydrate_method=lambda book: "")}, r"title: <lambda> has no @depends"),
-        ({"prepare_batch": preparing}, r"prepare_batch has no @depends"),
+        ({"prepare_batch": preparing()}, r"prepare_batch has no @depends"),
         ({"title": Initial()}, "title: Initial overrides export or get_value"),
         ({"title": Field("shelf")}, "title: shelf is an attribute of Python, not a column"),
-        ({"dehydrate_title": depends("shelf")(reading_all)}, "reads shelf, which is no column"),
-        ({"dehydrate_title": depends("tags")(reading_all)}, "reads tags, which is no column"),
+        ({"dehydrate_title": reading("shelf")}, "reads shelf, which is no column"),
+        ({"dehydrate_title": reading("tags")}, "reads tags, which is no column"),
         *(
             ({name: passing(name)}, f"{name} is overridden")
             for name in ("export_resource", "export_field", "iter_queryset", "iter_batches")
@@ -232,7 +255,9 @@ async def test_a_statement_of_columns(library: AsyncEngine) -> None:
         class Meta:
             fields = "__all__"
 
-    for queryset in (text("SELECT name FROM author ORDER BY id"),):
+    columns = select(Author.name).order_by(Author.id)
+    table = select(Author.__table__.c.name).order_by(Author.__table__.c.id)
+    for queryset in (columns, table, text("SELECT name FROM author ORDER BY id")):
         explanation = await Names(library).explain("csv", queryset)
         assert (explanation.strategy, explanation.fields[0].name) == ("rows", "name")
         lines = (await bytes_of(Names(library), queryset)).decode().split("\r\n")

@@ -15,6 +15,7 @@ import struct
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import asyncpg
@@ -163,9 +164,44 @@ def _type_codecs(fallback: _Fallback) -> Mapping[tuple[int, str], _Codec]:
         (1184, "timestamptz"): _Codec(
             _encode_timestamptz, _timestamp_decoder("timestamptz", _EPOCH_UTC, "+00", fallback)
         ),
+        (1700, "numeric"): _Codec(_encode_numeric, _decode_numeric, "binary"),
         (1186, "interval"): _Codec(_encode_interval, _interval_decoder(fallback)),
         (1266, "timetz"): _Codec(_encode_timetz, _timetz_decoder(fallback)),
     }
+
+
+_NUMERIC = struct.Struct("!HhHH")
+"""Count of the groups of four digits, weight of the first, sign, digits after the point."""
+
+_NEGATIVE = 0x4000
+_NOT_FINITE = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
+
+
+def _decode_numeric(data: bytes) -> Decimal:
+    """Decode to the digits that PostgreSQL shows: asyncpg makes ``2E+4`` of 20000."""
+    count, weight, sign, scale = _NUMERIC.unpack_from(data)
+    if sign in _NOT_FINITE:
+        return Decimal(_NOT_FINITE[sign])
+    digits = "%04d" * count % struct.unpack_from(f"!{count}H", data, 8)
+    surplus = 4 * (count - 1 - weight) - scale
+    digits = digits[:-surplus] if surplus > 0 else digits + "0" * -surplus
+    return Decimal(f"{'-' if sign else ''}{digits or 0}{f'E-{scale}' if scale else ''}")
+
+
+def _encode_numeric(value: Any) -> bytes:
+    number = Decimal(value)
+    sign, places, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        text = "NaN" if number.is_nan() else str(number)
+        flag = next(flag for flag, name in _NOT_FINITE.items() if name == text)
+        return _NUMERIC.pack(0, 0, flag, 0)
+    scale = max(-exponent, 0)
+    digits = "".join(map(str, places)) + "0" * (max(exponent, 0) + -scale % 4)
+    digits = digits.zfill(len(digits) + -len(digits) % 4)
+    groups = [int(digits[start : start + 4]) for start in range(0, len(digits), 4)]
+    weight = len(groups) - 1 - (scale + 3) // 4
+    head = _NUMERIC.pack(len(groups), weight, _NEGATIVE if sign else 0, scale)
+    return head + struct.pack(f"!{len(groups)}H", *groups)
 
 
 # What becomes of unrepresentable values

@@ -15,6 +15,8 @@ from typing import Any
 from async_export.types import Cell
 from async_export.widgets._base import CharWidget, Widget, copy_with
 
+__all__ = ("AUTO", "AutoWidget", "register", "register_shape")
+
 _TEXT = CharWidget()
 
 _BY_TYPE: dict[type, Widget] = {}

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeVar
 from async_export.errors import ConfigurationError
 from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
 
+__all__ = ("BYTES", "LISTS", "CharWidget", "DatabaseTextWidget", "Widget", "copy_with", "one_of")
+
 W = TypeVar("W", bound="Widget")
 
 BYTES = (bytes, bytearray, memoryview)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from async_export.types import Cell, Kind
 from async_export.widgets._base import BYTES, DatabaseTextWidget, Widget, one_of
 
+__all__ = ("BinaryWidget", "BitWidget", "is_bit_string")
+
 
 class BinaryWidget(Widget):
     """Bytes as text.

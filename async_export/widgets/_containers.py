@@ -15,6 +15,16 @@ from async_export.widgets._auto import AUTO
 from async_export.widgets._base import BYTES, LISTS, Widget, copy_with
 from async_export.widgets._ranges import RangeWidget, is_range
 
+__all__ = (
+    "ItemsWidget",
+    "JSONWidget",
+    "SequenceWidget",
+    "SimpleArrayWidget",
+    "checked_separator",
+    "item_cell",
+    "item_text",
+)
+
 _CONTAINERS = (dict, list, tuple)
 
 _UNSPEAKABLE = (*BYTES, Enum)

@@ -11,6 +11,16 @@ from async_export.errors import ConfigurationError
 from async_export.types import Cell, Kind
 from async_export.widgets._base import Widget, copy_with
 
+__all__ = (
+    "DateTimeWidget",
+    "DateWidget",
+    "DurationWidget",
+    "IntervalWidget",
+    "TimeWidget",
+    "astimezone",
+    "parse_timezone",
+)
+
 
 class DateWidget(Widget):
     """Dates as ``2024-01-31``; of a datetime its date, in the zone it has.

@@ -10,6 +10,8 @@ from async_export.types import Cell, Kind, LogicalType
 from async_export.widgets._auto import AUTO
 from async_export.widgets._base import Widget, one_of
 
+__all__ = ("EnumLookup", "EnumWidget")
+
 EnumLookup: TypeAlias = Mapping[Any, str] | Callable[[Any], str]
 """From a member of an enum to the text that the database stores for it."""
 

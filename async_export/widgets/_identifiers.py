@@ -16,6 +16,8 @@ from uuid import UUID
 from async_export.types import Cell, Kind
 from async_export.widgets._base import DatabaseTextWidget, Widget
 
+__all__ = ("InetWidget", "UUIDWidget")
+
 _IPV4 = (IPv4Address, IPv4Network)
 
 

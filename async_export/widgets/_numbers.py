@@ -9,6 +9,8 @@ from typing import Any
 from async_export.types import Cell, Kind
 from async_export.widgets._base import Widget
 
+__all__ = ("BooleanWidget", "DecimalWidget", "FloatWidget", "IntegerWidget", "NumberWidget")
+
 _EXACT_NUMBERS = frozenset({int, float, Decimal})
 
 

@@ -11,6 +11,8 @@ from async_export.widgets._auto import AUTO
 from async_export.widgets._base import LISTS, DatabaseTextWidget
 from async_export.widgets._dates import astimezone
 
+__all__ = ("RangeWidget", "is_range")
+
 
 class RangeWidget(DatabaseTextWidget):
     """Ranges in PostgreSQL's form, ``[1,10)``, and lists of them as multiranges, ``{[1,2),[5,7)}``.

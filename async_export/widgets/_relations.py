@@ -12,6 +12,8 @@ from async_export.widgets._auto import AUTO
 from async_export.widgets._base import LISTS, Widget, copy_with
 from async_export.widgets._containers import ItemsWidget, checked_separator, item_cell, item_text
 
+__all__ = ("ForeignKeyWidget", "ManyToManyWidget")
+
 
 class _RelationWidget(ItemsWidget):
     """What widgets over relations share: values as texts by their Python type."""
