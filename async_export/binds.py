@@ -34,7 +34,7 @@ __all__ = (
 
 logger = logging.getLogger(__name__)
 
-Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[AsyncSession]
+Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[Any]
 
 DATABASE_ERRORS: Final = (
     DBAPIError,
@@ -66,12 +66,13 @@ class Database:
     Attributes:
         session: Session in the export's transaction; hooks know it as ``self.session``.
         connection: The connection of that session.
-        owned: Whether the transaction was begun for this export alone.
+        loader: Session that loads mapped objects; not the caller's, where they would stay with
+            the loader options of the export.
     """
 
     session: AsyncSession
     connection: AsyncConnection
-    owned: bool
+    loader: AsyncSession
 
     @property
     def dialect(self) -> Dialect:
@@ -148,7 +149,7 @@ async def _enter(bind: Bind, stack: AsyncExitStack, arguments: dict[str, Any]) -
         options = _isolation(session.get_bind(**arguments))
         connection = await session.connection(arguments, execution_options=options)
     await _begin(connection)
-    return Database(session, connection, owned=True)
+    return Database(session, connection, session)
 
 
 async def _join_session(
@@ -159,8 +160,7 @@ async def _join_session(
         await session.flush()
     connection = await session.connection(arguments)
     if session.sync_session.dispatch.do_orm_execute:
-        return Database(session, connection, owned=False)
-    # What the export loads stays out of the caller's session, with our loader options on it.
+        return Database(session, connection, session)
     own = AsyncSession(
         connection,
         sync_session_class=type(session.sync_session),
@@ -168,13 +168,13 @@ async def _join_session(
         autoflush=False,
     )
     stack.push_async_callback(_close, own)
-    return Database(own, connection, owned=False)
+    return Database(session, connection, own)
 
 
 async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -> Database:
     session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
     stack.push_async_callback(_close, session)
-    return Database(session, connection, owned=False)
+    return Database(session, connection, session)
 
 
 def _isolation(bound: AsyncConnection | Engine | Connection) -> dict[str, Any]:

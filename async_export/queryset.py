@@ -117,7 +117,7 @@ class ResultSource:
         options = {"yield_per": rows}
 
         async def run() -> AsyncResult[Any]:
-            runner = database.session if orm else database.connection
+            runner = database.loader if orm else database.connection
             result: AsyncResult[Any] = await runner.stream(statement, execution_options=options)
             return result
 

@@ -54,20 +54,21 @@ class _Turns:
 
     def __init__(self) -> None:
         self.due = time.perf_counter() + SLICE
-        self._giving = False
+        self._given: asyncio.Event | None = None
 
     async def give(self) -> None:
         """Give the loop its turn; a worker that comes while another one does waits for that."""
-        if self._giving:
-            while self._giving:
-                await asyncio.sleep(0)
+        if self._given is not None:
+            while self._given is not None:
+                await self._given.wait()
             return
-        self._giving = True
+        self._given = given = asyncio.Event()
         try:
             await asyncio.sleep(0)
         finally:
-            self._giving = False
+            self._given = None
             self.due = time.perf_counter() + SLICE
+            given.set()
 
 
 class RecordMaker:

@@ -277,7 +277,7 @@ class Animal(Base):
     """The base of joined table inheritance."""
 
     __tablename__ = "animal"
-    __mapper_args__ = {
+    __mapper_args__ = {  # noqa: RUF012
         "polymorphic_on": "kind",
         "polymorphic_identity": "animal",
     }
@@ -338,7 +338,7 @@ class Vehicle(Base):
     """The base of single table inheritance."""
 
     __tablename__ = "vehicle"
-    __mapper_args__ = {
+    __mapper_args__ = {  # noqa: RUF012
         "polymorphic_on": "kind",
         "polymorphic_identity": "vehicle",
     }

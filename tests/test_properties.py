@@ -203,7 +203,7 @@ def resources_of(model: type[Any]) -> list[type[ModelResource]]:
 
 
 ROWS = 120
-BATCH_SIZES = (None, 1, 2, 7, 100)
+BATCH_SIZES = (1, 2, 7, 100)
 FORMATS = ("csv", "tsv", "json", "jsonl")
 
 STRATEGIES = {"Plain": "rows", "Declared": "rows", "Instances": "instances"}
@@ -228,11 +228,11 @@ async def check(engine: AsyncEngine, model: type[Any]) -> None:
     plain, declared, instances = resources_of(model)
     for name in FORMATS:
         reference = await bytes_of(plain(engine), name=name)
-        for batch_size in BATCH_SIZES[1:]:
+        for batch_size in BATCH_SIZES:
             assert await bytes_of(plain(engine, batch_size=batch_size), name=name) == reference
         for resource_class in (declared, instances):
-            for batch_size in (None, 7):
-                out = await bytes_of(resource_class(engine, batch_size=batch_size), name=name)
+            for size in (None, 7):
+                out = await bytes_of(resource_class(engine, batch_size=size), name=name)
                 assert out == reference, (resource_class.__name__, name)
         await check_readable(plain(engine), name, reference)
     for resource_class in (plain, declared, instances):
@@ -283,15 +283,24 @@ async def test_same_bytes_on_sqlite(sqlite_engine: AsyncEngine, pools: Pools) ->
     await check(sqlite_engine, OnSQLite)
 
 
+def is_lost(value: Any) -> bool:
+    """Tell what a driver alters: asyncpg takes it for infinity, or SQLite keeps no sign."""
+    if isinstance(value, float):
+        return value == 0
+    return (
+        value in {date.min, date.max, datetime.min, datetime.max}
+        if isinstance(value, date)
+        else False
+    )
+
+
 @hostile
 @given(pools=pools_of(BOTH))
 async def test_same_bytes_from_both_databases(
     pg_engine: AsyncEngine, sqlite_engine: AsyncEngine, pools: Pools
 ) -> None:
     """Text and JSON of the same values are the same from PostgreSQL and SQLite."""
-    # asyncpg takes the first four for infinity; SQLite keeps no minus zero.
-    lost = (date.min, date.max, datetime.min, datetime.max, 0.0)
-    pools = {name: [v for v in values if v not in lost] for name, values in pools.items()}
+    pools = {name: [v for v in values if not is_lost(v)] for name, values in pools.items()}
     outputs = []
     for engine in (pg_engine, sqlite_engine):
         await put_in(engine, OnSQLite, pools)
