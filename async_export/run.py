@@ -6,6 +6,7 @@ import copy
 import hashlib
 import inspect
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
@@ -180,6 +181,7 @@ class Run:
         typed = list(queried.columns.values())
         if isinstance(queryset, TextClause) or len(typed) != len(source.names):
             typed = [None] * len(source.names)
+        _check_columns(source.names)
         self.hooks.adopt_columns(source.names)
         return Queried(
             queryset, columns=dict(zip(source.names, typed, strict=True)), fixed=queried.fixed
@@ -262,6 +264,13 @@ async def running(
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
+
+
+def _check_columns(names: Sequence[str]) -> None:
+    """Refuse two columns of one name: it would be a guess which of them a field means."""
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"the queryset has two columns {twice!r}; label one of them")
 
 
 def _refuse_coroutine(queryset: Any) -> None:

@@ -126,4 +126,7 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         for function in guard.functions.values():
             # asyncpg looks for ~/.pgpass.
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_arguments")
+            # A time zone is read once per process, a few kilobytes.
+            function.can_block_in("zoneinfo/_tzpath.py", "find_tzfile")
+            function.can_block_in("async_export/widgets/_dates.py", "parse_timezone")
         yield guard

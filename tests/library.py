@@ -163,10 +163,13 @@ def numbers(count: int) -> list[dict[str, int]]:
     return [{"number": number} for number in range(1, count + 1)]
 
 
+LIBRARY: Any = [Author.__table__, Tag.__table__, Book.__table__, book_tag]
+
+
 async def fill(engine: AsyncEngine) -> AsyncEngine:
     """Create the tables and put the library in; give the engine back."""
     async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(Base.metadata.create_all, LIBRARY, checkfirst=False)
         await connection.execute(insert(Author), AUTHORS)
         await connection.execute(insert(Tag), TAGS)
         await connection.execute(insert(Book), BOOKS)

@@ -31,9 +31,9 @@ from async_export.widgets import CharWidget
 
 
 @pytest.fixture
-async def library(engine: AsyncEngine) -> AsyncEngine:
-    """The library, in each of the databases."""
-    return await fill(engine)
+async def library(sqlite_engine: AsyncEngine) -> AsyncEngine:
+    """The library; which database does not matter."""
+    return await fill(sqlite_engine)
 
 
 # --- fields along the MRO -------------------------------------------------------------------

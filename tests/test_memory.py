@@ -140,7 +140,7 @@ async def fill_many(engine: AsyncEngine, many: int) -> None:
         assert await connection.scalar(select(func.count()).select_from(Book)) == many
 
 
-MANY = pytest.mark.parametrize("many", [60_000, pytest.param(300_000, marks=pytest.mark.slow)])
+MANY = pytest.mark.parametrize("many", [40_000, pytest.param(300_000, marks=pytest.mark.slow)])
 
 
 @MANY
@@ -160,7 +160,7 @@ async def test_tables_are_flat(
     assert growth(postgres_url, pg_schema, case, many) < 8 * MEBIBYTE
 
 
-@pytest.mark.parametrize("many", [150, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [120, pytest.param(1000, marks=pytest.mark.slow)])
 def test_wide_rows_are_bounded_by_the_batch(postgres_url: str, many: int) -> None:
     """Rows of 1 MiB take the memory of some batches of ten, however many there are."""
     assert growth(postgres_url, "public", "wide csv", many) < 64 * MEBIBYTE

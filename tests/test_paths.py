@@ -241,9 +241,9 @@ PYTHON_PATHS: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("path", COLUMN_PATHS)
-async def test_a_path_to_a_column(engine: AsyncEngine, path: str) -> None:
+async def test_a_path_to_a_column(postgres: AsyncEngine, path: str) -> None:
     """Each kind of column gives the same cells from columns and from mapped objects."""
-    found = await columns(make_resource(Book, {"value": Field(path)}), engine)
+    found = await columns(make_resource(Book, {"value": Field(path)}), postgres)
     assert found["value"] == COLUMN_PATHS[path]
 
 
@@ -261,6 +261,13 @@ async def test_a_path_to_what_only_python_has(engine: AsyncEngine, path: str) ->
     resource = make_resource(Book, {"value": Field(path)})
     found = await columns(resource, engine, strategy="instances")
     assert found["value"] == PYTHON_PATHS[path]
+
+
+async def test_all_columns_at_once(engine: AsyncEngine) -> None:
+    """Every database gives the same cells."""
+    fields = {f"f{number}": Field(path) for number, path in enumerate(COLUMN_PATHS)}
+    found = await columns(make_resource(Book, fields), engine)
+    assert dict(zip(COLUMN_PATHS, found.values(), strict=True)) == COLUMN_PATHS
 
 
 async def test_all_paths_at_once(engine: AsyncEngine) -> None:
@@ -658,26 +665,41 @@ READS = (
 )
 
 
+def _read(row: Any, path: str) -> Any:
+    steps = ["details"] if path == "details.pages" else path.replace("__", ".").split(".")
+    for step in steps:
+        row = None if row is None else getattr(row, step)
+    return row
+
+
 @pytest.mark.parametrize("path", READS)
 async def test_a_declared_read_has_the_instances_value_and_type(
-    engine: AsyncEngine, path: str
+    postgres: AsyncEngine, path: str
 ) -> None:
     """A row gives what the mapped object would have given, of the same type."""
+    await _check_reads(postgres, path)
+
+
+async def test_many_declared_reads_at_once(engine: AsyncEngine) -> None:
+    """Every database gives the same values, and one hook may read all of them."""
+    await _check_reads(engine, *READS)
+
+
+async def _check_reads(engine: AsyncEngine, *paths: str) -> None:
     seen: dict[str, list[Any]] = {}
 
     def reading(self: Any, row: Any) -> str:
-        value = row
-        for step in path.replace("__", ".").split(".") if path != "details.pages" else ["details"]:
-            value = None if value is None else getattr(value, step)
-        seen.setdefault(type(self).__name__, []).append(value)
-        return repr(value)
+        values = seen.setdefault(type(self).__name__, [])
+        values.extend(_read(row, path) for path in paths)
+        return repr(values)
 
-    resource = make_resource(Book, {"value": Field()}, dehydrate_value=depends(path)(reading))
+    resource = make_resource(Book, {"value": Field()}, dehydrate_value=depends(*paths)(reading))
     await columns(resource, engine)
     rows, iterated = seen.values()
     assert rows == iterated
     assert list(map(type, rows)) == list(map(type, iterated))
-    assert any(value is not None for value in rows)
+    for position in range(len(paths)):
+        assert any(value is not None for value in rows[position :: len(paths)])
 
 
 async def test_types_of_declared_reads(engine: AsyncEngine) -> None:

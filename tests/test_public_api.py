@@ -76,8 +76,10 @@ NEIGHBOURLY = {"ExportState"}
 
 
 def test_every_public_thing_has_a_docstring(module: ModuleType) -> None:
-    """Modules, and the functions and classes that they offer, are documented."""
+    """Modules, and the functions and classes that public ones offer, are documented."""
     assert module.__doc__
+    if "._" in module.__name__:
+        return
     for name in getattr(module, "__all__", ()):
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isfunction(value):

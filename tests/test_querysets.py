@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import io
 import warnings
 from collections import UserDict, namedtuple
@@ -1041,11 +1040,11 @@ async def test_all_strategies_agree_on_many_rows(big_engine: AsyncEngine) -> Non
         async def sink(_chunk: bytes) -> None:
             pass
 
-        return (await resource.export_to(sink, "csv")).sha256
+        return (await resource.export_to(sink, "csv", _first(300))).sha256
 
     found = set()
     for resource_class in (BigResource, IteratedBigResource, HookedBigResource):
-        for size in (333, None):
+        for size in (70, None):
             found.add(await digest(resource_class(big_engine, batch_size=size)))
     assert len(found) == 1
 
@@ -1145,7 +1144,6 @@ async def test_iterables(kind: str) -> None:
         assert await cells(resource, ITERABLES[kind]()) == [("1", "a"), ("2", "b")]
     explained = await PairResource().explain(queryset=ITERABLES[kind]())
     assert (explained.transport, explained.sql) == ("iterable", "")
-    gc.collect()
 
 
 async def test_iterables_need_no_connection(engine: AsyncEngine) -> None:

@@ -149,7 +149,21 @@ class UnrepresentableError(ValueError):
 class _Codec(NamedTuple):
     encode: _Encoder
     decode: _Decoder
-    format: Literal["binary", "tuple"] = "tuple"
+    format: Literal["binary", "text", "tuple"] = "tuple"
+
+
+_AS_TEXT_TYPES = (
+    (27, "tid"),
+    (600, "point"),
+    (601, "lseg"),
+    (602, "path"),
+    (603, "box"),
+    (604, "polygon"),
+    (628, "line"),
+    (718, "circle"),
+    (3220, "pg_lsn"),
+)
+"""Types that SQLAlchemy does not know and asyncpg gives as numbers, or tuples of them."""
 
 
 def _type_codecs(fallback: _Fallback) -> Mapping[tuple[int, str], _Codec]:
@@ -167,6 +181,7 @@ def _type_codecs(fallback: _Fallback) -> Mapping[tuple[int, str], _Codec]:
         (1700, "numeric"): _Codec(_encode_numeric, _decode_numeric, "binary"),
         (1186, "interval"): _Codec(_encode_interval, _interval_decoder(fallback)),
         (1266, "timetz"): _Codec(_encode_timetz, _timetz_decoder(fallback)),
+        **{each: _Codec(str, str, "text") for each in _AS_TEXT_TYPES},
     }
 
 
