@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     Column,
     Enum,
@@ -146,6 +147,7 @@ book_tag = Table(
     Base.metadata,
     Column("book_id", ForeignKey("book.id"), primary_key=True),
     Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    Column("place", Integer, default=lambda row: -row.get_current_parameters()["tag_id"]),
 )
 
 
@@ -160,6 +162,7 @@ class Tag(Base):
     fee: Mapped[Decimal | None] = mapped_column(Money)
     guid: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     notes: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    labels: Mapped[Any] = mapped_column(ARRAY(String).with_variant(JSON(), "sqlite"), nullable=True)
 
 
 class Book(Base):
@@ -195,6 +198,9 @@ class Book(Base):
     shelf: Mapped[Shelf | None] = relationship(back_populates="books")
     cover: Mapped[Cover | None] = relationship(back_populates="book")
     tags: Mapped[list[Tag]] = relationship(secondary=book_tag, backref="books")
+    ranked_tags: Mapped[list[Tag]] = relationship(
+        secondary=book_tag, order_by=book_tag.c.place, viewonly=True
+    )
     reviews: Mapped[list[Review]] = relationship(
         order_by="Review.stars.desc()", backref=backref("book")
     )
@@ -376,8 +382,16 @@ def library() -> list[Base]:
             fee=Decimal("1.50"),
             guid=uuid.UUID(int=7),
             notes={"a": [1, None]},
+            labels=["x", "y"],
         ),
-        Tag(id=2, name="long", status=Status.OUT_OF_PRINT, fee=Decimal("0.05"), notes=[1]),
+        Tag(
+            id=2,
+            name="long",
+            status=Status.OUT_OF_PRINT,
+            fee=Decimal("0.05"),
+            notes=[1],
+            labels=["z"],
+        ),
         Tag(id=3, name="été"),
         Tag(id=4),
     ]

@@ -733,6 +733,7 @@ async def test_a_file_that_cannot_be_opened() -> None:
     with pytest.raises(SourceError):
         await TagResource(engine).export()
     await engine.dispose()
+    await asyncio.sleep(0.1)  # aiosqlite's thread reports to the event loop once more
 
 
 @pytest.mark.parametrize("resource_class", RESOURCES)

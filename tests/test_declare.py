@@ -565,14 +565,26 @@ def test_paths_are_checked(path: str, message: str) -> None:
         assert any("Wrong" in note for note in caught.value.__notes__)
 
 
-def test_depends_is_checked() -> None:
-    """A misspelt path in @depends is an error when the class is made, as in Field."""
-    with pytest.raises(UnknownNameError, match="did you mean 'price'"):
+def test_paths_of_depends_are_checked() -> None:
+    """A path in @depends that leads nowhere is an error when the class is made, as in Field."""
+    with pytest.raises(UnknownNameError, match="did you mean 'name'"):
 
         class Wrong(BookResource):
-            @depends("prise")
+            @depends("author.nmae")
             def dehydrate_title(self, row: Any) -> str:
-                return str(row.prise)
+                return str(row.author.nmae)
+
+
+async def test_names_of_depends_are_checked_by_the_export(library: AsyncEngine) -> None:
+    """A name that the model lacks could be a labelled column; the export tells that it is none."""
+
+    class Wrong(BookResource):
+        @depends("prise")
+        def dehydrate_title(self, row: Any) -> str:
+            return str(row.prise)
+
+    with pytest.raises(UnknownNameError, match="did you mean 'price'"):
+        await Wrong(library).explain()
 
 
 def test_depends_takes_names() -> None:

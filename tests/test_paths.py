@@ -248,11 +248,10 @@ async def test_a_path_to_a_column(postgres: AsyncEngine, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", TO_MANY_PATHS)
-async def test_a_path_to_many_objects(engine: AsyncEngine, path: str) -> None:
+async def test_a_path_to_many_objects(postgres: AsyncEngine, path: str) -> None:
     """Keys of related objects are joined, in the relationship's order or that of the keys."""
-    strategy = "rows" if engine.dialect.name == "postgresql" else "instances"
-    resource = make_resource(Book, {"value": Field(path)})
-    assert (await columns(resource, engine, strategy=strategy))["value"] == TO_MANY_PATHS[path]
+    found = await columns(make_resource(Book, {"value": Field(path)}), postgres)
+    assert found["value"] == TO_MANY_PATHS[path]
 
 
 @pytest.mark.parametrize("path", PYTHON_PATHS)
@@ -505,6 +504,39 @@ async def test_many_objects_in_the_order_of_an_expression(postgres: AsyncEngine)
     )
     found = await columns(resource, postgres)
     assert found["books"] == ["Mike,Zulu", "alpha", "mike"]
+
+
+async def test_an_order_of_the_association_table(engine: AsyncEngine) -> None:
+    """An order_by of a column of the secondary table is kept."""
+    fields = {
+        "keys": Field("ranked_tags"),
+        "names": Field("ranked_tags", widget=ManyToManyWidget(field="name")),
+    }
+    strategy = "rows" if engine.dialect.name == "postgresql" else "instances"
+    found = await columns(make_resource(Book, fields), engine, strategy=strategy)
+    assert found["keys"] == ["4,3,2,1", "1", "4,1", "", ""]
+    assert found["names"] == ["None,été,long,novel", "novel", "None,novel", "", ""]
+
+
+async def test_an_array_in_many_objects(engine: AsyncEngine) -> None:
+    """A column of arrays, which PostgreSQL cannot aggregate, is taken from each object."""
+    widget = ManyToManyWidget(field="labels", separator=";")
+    resource = make_resource(Book, {"value": Field("tags", widget=widget)})
+    strategy = (await text_cells(resource, engine))[0]
+    found = await columns(resource, engine, strategy=strategy)
+    shown = found["value"][1]
+    assert shown in {"x,y", "[x, y]"}
+    assert found["value"][0].startswith(f"{shown};")
+    assert found["value"][2:] == [f"{shown};None", "", ""]
+
+
+async def test_many_objects_of_many_objects(engine: AsyncEngine) -> None:
+    """A collection of collections is no cell."""
+    resource = make_resource(
+        Author, {"value": Field("books", widget=ManyToManyWidget(field="tags"))}
+    )
+    with pytest.raises(ConfigurationError, match="tags"):
+        await resource(engine).export()
 
 
 async def test_back_references_are_paths(engine: AsyncEngine) -> None:

@@ -396,7 +396,8 @@ async def test_a_select_gives_the_rows_of_the_orm(engine: AsyncEngine, shape: st
     assert expected or shape == "in nothing"
     short = [each[:3] for each in expected]
     assert await text_cells(BookResource(engine, batch_size=1), make()) == (strategy, short)
-    assert await text_cells(IteratedBookResource(engine), make()) == ("instances", short)
+    if engine.dialect.name == "postgresql":  # elsewhere the next one needs mapped objects anyhow
+        assert await text_cells(IteratedBookResource(engine), make()) == ("instances", short)
     assert await cells(TaggedBookResource(engine, batch_size=2), make()) == expected
 
 
@@ -404,7 +405,7 @@ async def test_batch_sizes(engine: AsyncEngine) -> None:
     """The size of the batches changes nothing."""
     make, _ = SHAPES["multiplying join"]
     expected = [FACTS[key] for key in await orm_keys(engine, make())]
-    for size in (1, 2, 6, 7, 8, 10_000, None):
+    for size in (1, 2, 7, None):
         for resource_class in (BookResource, IteratedBookResource):
             found = await cells(resource_class(engine, batch_size=size), make())
             assert found == [each[:3] for each in expected]
@@ -1166,6 +1167,26 @@ async def test_rows_and_results(engine: AsyncEngine) -> None:
         tags = select(Tag).where(Tag.id < 3).order_by(Tag.id)
         assert await cells(PairResource(), await session.scalars(tags)) == expected
         assert await cells(PairResource(), await session.stream_scalars(tags)) == expected
+
+
+async def test_rows_of_entities(engine: AsyncEngine) -> None:
+    """A result of whole objects is one of rows, each of which holds the object."""
+
+    class Tags(ModelResource):
+        loud = Field()
+
+        class Meta:
+            model = Tag
+            fields = ("id", "name", "loud")
+
+        def dehydrate_loud(self, tag: Any) -> str:
+            return str(tag.name.upper())
+
+    statement = select(Tag).where(Tag.id < 3).order_by(Tag.id)
+    expected = [("1", "novel", "NOVEL"), ("2", "long", "LONG")]
+    async with AsyncSession(engine) as session:
+        assert await cells(Tags(), await session.execute(statement)) == expected
+        assert await cells(Tags(), await session.stream(statement)) == expected
 
 
 async def test_a_json_mapping_row(engine: AsyncEngine) -> None:

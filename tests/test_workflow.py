@@ -1370,7 +1370,7 @@ async def test_binds(each_library: AsyncEngine) -> None:
         out = await bytes_of(BookResource(session))
         assert out == IDS_AND_TITLES + b"5,New\r\n"
         assert session.in_transaction()
-    async with library.connect() as connection:
+    async with each_library.connect() as connection:
         assert await bytes_of(BookResource(connection)) == IDS_AND_TITLES
         assert not connection.closed
 

@@ -1,0 +1,112 @@
+"""Light rows: from what a hook declares to read, to the columns or attributes they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Mapper
+
+from async_export.fields import split_path
+from async_export.paths import PathTarget
+from async_export.plan._draft import Draft, read_target
+from async_export.plan._plan import Reader
+from async_export.rows import LightRow, Related, Values, light_row_class
+from async_export.values import primary_key
+
+__all__ = ("light_instances", "light_rows")
+
+
+class _Cells(Protocol):
+    """Where the columns of light rows are noted: the SELECT, or readers of mapped objects."""
+
+    def add_path(self, target: PathTarget) -> int: ...
+    def add_column(self, name: str) -> int: ...
+
+
+def light_rows(
+    draft: Draft, hook: str, reads: Sequence[str], cells: _Cells
+) -> Callable[[Any], LightRow]:
+    """Make the rows that one hook receives: its reads, and the primary key."""
+    mapper = draft.mapper
+    assert mapper is not None
+    tree: dict[str, Any] = {}
+    for target in primary_key(mapper):
+        tree[target.name] = cells.add_path(target)
+    for path in reads:
+        found = read_target(draft, path, mapper)
+        if found is None:
+            tree[path] = cells.add_column(path)
+            continue
+        inside = 0 if found.leaf == "to_many" else len(found.tail)
+        *parents, name = _steps(mapper, path)[: len(split_path(path)) - inside]
+        related = (*found.relations, found.name) if found.leaf == "to_one" else found.relations
+        node = tree
+        # A proxy stands where it is declared, not where it leads.
+        named = [*parents, name] if found.leaf == "to_one" else parents
+        for depth, step in enumerate(named):
+            node = _related_node(mapper, step, related[: depth + 1], node, cells)
+        if found.leaf != "to_one":
+            bare = found if found.leaf == "to_many" else replace(found, tail=())
+            node[name] = cells.add_path(bare)
+    return light_row_class(_frozen(tree), hook)
+
+
+def _steps(mapper: Mapper[Any], path: str) -> tuple[str, ...]:
+    return (path,) if path in mapper.all_orm_descriptors else split_path(path)
+
+
+def _related_node(
+    mapper: Mapper[Any],
+    name: str,
+    relations: tuple[str, ...],
+    parent: dict[str, Any],
+    cells: _Cells,
+) -> dict[str, Any]:
+    """Give the node of a related row, made with its primary key at first sight."""
+    if name not in parent:
+        related = mapper
+        for relation in relations:
+            related = related.relationships[relation].mapper
+        node: dict[str, Any] = {}
+        for target in primary_key(related):
+            position = cells.add_path(replace(target, relations=relations))
+            node[target.name] = position
+            node.setdefault("", position)
+        parent[name] = node
+    found: dict[str, Any] = parent[name]
+    return found
+
+
+def _frozen(tree: Mapping[str, Any]) -> dict[str, Values]:
+    return {
+        name: Related(value[""], _frozen(value)) if isinstance(value, dict) else value
+        for name, value in tree.items()
+        if name
+    }
+
+
+class _Readers:
+    """Readers of the columns of light rows from mapped objects."""
+
+    def __init__(self) -> None:
+        self.readers: list[Reader] = []
+
+    def add_path(self, target: PathTarget) -> int:
+        self.readers.append(target.reader())
+        return len(self.readers) - 1
+
+    def add_column(self, name: str) -> int:
+        self.readers.append(attrgetter(name))
+        return len(self.readers) - 1
+
+
+def light_instances(draft: Draft, hook: str, reads: tuple[str, ...] | None) -> Reader | None:
+    """Make light rows of mapped objects, so that a hook sees the same in every strategy."""
+    if reads is None or draft.mapper is None:
+        return None
+    cells = _Readers()
+    light = light_rows(draft, hook, reads, cells)
+    return lambda instance: light([read(instance) for read in cells.readers])
