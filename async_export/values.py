@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList
+from sqlalchemy.sql.util import find_tables
 from sqlalchemy.types import TypeEngine
 
 from async_export.declare import mapper_of
@@ -191,18 +192,29 @@ def _to_many(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
         if others:
             raise ConfigurationError(f"{target.name}: {widget.field} has a composite key")
         steps = (*found.relations, found.name)
-    item = LogicalType()
-    if found.sqltype is not None:
-        item = logical_type(found.sqltype)
-        if isinstance(widget, ManyToManyWidget):
-            # Each key reads as any other column of its type.
-            widget = widget.with_item(hooks.widget_for_column(field.name, found.sqltype))
-    plain = found.leaf == "column" and not found.relations and not found.tail
+    if found.leaf == "to_many":
+        raise ConfigurationError(f"{target.name}: {'.'.join(steps)} has many objects itself")
+    item = LogicalType() if found.sqltype is None else logical_type(found.sqltype)
+    is_list = item.kind is Kind.LIST
+    if found.sqltype is not None and not is_list and isinstance(widget, ManyToManyWidget):
+        # Each key reads as any other column of its type.
+        widget = widget.with_item(hooks.widget_for_column(field.name, found.sqltype))
+    plain = found.leaf == "column" and not found.relations and not found.tail and not is_list
+    plain = plain and _orders_by_target(target.relationship)
     return FieldValue(
         widget,
         LogicalType(Kind.LIST, item=item),
         (replace(target, tail=steps),),
         found if plain else None,
+    )
+
+
+def _orders_by_target(relationship: RelationshipProperty[Any]) -> bool:
+    """Tell whether a relation is ordered by nothing else than columns of its target."""
+    tables = set(relationship.mapper.tables)
+    return all(
+        tables.issuperset(find_tables(each, check_columns=True))
+        for each in relationship.order_by or ()
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Mapper
 
+from async_export.declare import mapper_of
 from async_export.fields import DEPENDS, Field
 from async_export.hooks import is_async, is_overridden
 from async_export.plan._draft import (
@@ -36,7 +38,7 @@ def instances_plan(
     )
     prepare = hooks.prepare_batch
     reads = getattr(prepare, DEPENDS, None)
-    subject = _subject(queried)
+    subject = _subject(queried, mapper_of(hooks.options.model))
     prepared = None
     if is_overridden(prepare):
         light = light_instances(draft, "prepare_batch", reads)
@@ -67,9 +69,11 @@ def _then(first: Reader | None, second: Reader | None) -> Reader:
     return lambda row: second(first(row))
 
 
-def _subject(queried: Queried | None) -> Reader | None:
+def _subject(queried: Queried | None, model: Mapper[Any] | None) -> Reader | None:
     """Give what stands for a fetched row: the mapped object, with the labelled columns on it."""
-    if queried is None or queried.mapper is None:
+    if queried is None:
+        return None if model is None else _unwrapper(model.class_)
+    if queried.mapper is None:
         return None
     if not queried.columns:
         return itemgetter(0)
@@ -82,6 +86,16 @@ def _subject(queried: Queried | None) -> Reader | None:
         return instance
 
     return annotated
+
+
+def _unwrapper(model: type) -> Reader:
+    """Give the objects themselves of ``session.execute(select(Model))`` without ``scalars()``."""
+
+    def unwrap(item: Any) -> Any:
+        is_row = isinstance(item, Row) and len(item) == 1 and isinstance(item[0], model)
+        return item[0] if is_row else item
+
+    return unwrap
 
 
 def _instance_key(mapper: Mapper[Any] | None) -> Reader:
