@@ -286,7 +286,7 @@ class Resource:
             **kwargs: Reach every hook, and the widgets.
 
         Raises:
-            UnknownFormatError: there is no such format.
+            UnknownNameError: there is no such format.
         """
         encoder = make_encoder(format)
         spec = CellSpec(self._form(encoder), self._natives(encoder))
