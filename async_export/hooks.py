@@ -32,7 +32,7 @@ class Hooks(Protocol):
     def get_queryset(self) -> Any: ...  # noqa: D102
     def filter_export(self, queryset: Any, **kwargs: Any) -> Any: ...  # noqa: D102
     def get_export_headers(self, selected_fields: Any = None) -> Any: ...  # noqa: D102
-    def get_export_fields(self, selected_fields: Any = None) -> list[Field]: ...  # noqa: D102
+    def get_export_fields(self, selected_fields: Any = None) -> Any: ...  # noqa: D102
     def iter_queryset(self, queryset: Any) -> AsyncIterable[Any]: ...  # noqa: D102
     def iter_batches(self, queryset: Any) -> AsyncIterable[Sequence[Any]]: ...  # noqa: D102
     def prepare_batch(  # noqa: D102

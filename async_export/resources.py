@@ -114,12 +114,12 @@ class Resource:
         return queryset
 
     @default_hook
-    def get_export_order(self) -> Sequence[str]:
+    def get_export_order(self) -> Any:
         """Give the names of the fields, in the order of the output."""
         return list(self.fields)
 
     @default_hook
-    def get_export_fields(self, selected_fields: Sequence[str] | None = None) -> list[Field]:
+    def get_export_fields(self, selected_fields: Sequence[str] | None = None) -> Any:
         """Give the fields to export: the selected ones in that order, or all.
 
         Args:
@@ -129,20 +129,14 @@ class Resource:
             UnknownNameError: a selected field does not exist.
             ConfigurationError: there is nothing to export.
         """
-        for name, field in self.fields.items():
-            field.name = name  # hooks may have added some
         names = self.get_export_order() if selected_fields is None else selected_fields
-        if isinstance(names, str):
-            raise ConfigurationError(f"fields takes a sequence of names, not {names!r}")
-        chosen = [self._find_field(name) for name in names]
-        if not chosen:
-            raise ConfigurationError(f"{type(self).__name__} has no fields to export")
-        return chosen
+        return self._find_later(names) if hasattr(names, "__await__") else self._find_fields(names)
 
     @default_hook
     def get_export_headers(self, selected_fields: Sequence[str] | None = None) -> Any:
         """Give the headers, one for each field to export."""
-        return [field.header for field in self.get_export_fields(selected_fields)]
+        fields = self.get_export_fields(selected_fields)
+        return _headers_later(fields) if hasattr(fields, "__await__") else _headers(fields)
 
     @default_hook
     def iter_queryset(self, queryset: Any) -> AsyncIterator[Any]:
@@ -174,7 +168,11 @@ class Resource:
         self, instance: Any, selected_fields: Sequence[str] | None = None, **kwargs: Any
     ) -> Any:
         """Give the record of *instance*: one cell for each field, or an awaitable of it."""
-        fields = self.get_export_fields(selected_fields)
+        planned = () if self._run is None else self._run.plan.fields
+        if [each.field.name for each in planned] == list(selected_fields or ()):
+            fields = [each.field for each in planned]
+        else:
+            fields = self.get_export_fields(selected_fields)
         cells = [self.export_field(field, instance, **kwargs) for field in fields]
         return _awaited(cells) if any(hasattr(c, "__await__") for c in cells) else cells
 
@@ -432,6 +430,19 @@ class Resource:
     def _natives(self, encoder: Encoder) -> frozenset[Kind]:
         return encoder.natives if encoder.cells == "native" else frozenset(Kind)
 
+    async def _find_later(self, names: Awaitable[Sequence[str]]) -> list[Field]:
+        return self._find_fields(await names)
+
+    def _find_fields(self, names: Sequence[str]) -> list[Field]:
+        for name, field in self.fields.items():
+            field.name = name  # hooks may have added some
+        if isinstance(names, str):
+            raise ConfigurationError(f"fields takes a sequence of names, not {names!r}")
+        chosen = [self._find_field(name) for name in names]
+        if not chosen:
+            raise ConfigurationError(f"{type(self).__name__} has no fields to export")
+        return chosen
+
     def _find_field(self, name: str) -> Field:
         found = self.fields.get(name)
         if found is None:
@@ -454,6 +465,14 @@ class Resource:
         finally:
             if hasattr(batches, "aclose"):
                 await batches.aclose()
+
+
+def _headers(fields: Sequence[Field]) -> list[str]:
+    return [field.header for field in fields]
+
+
+async def _headers_later(fields: Awaitable[Sequence[Field]]) -> list[str]:
+    return _headers(await fields)
 
 
 async def _awaited(cells: list[Any]) -> list[Any]:

@@ -97,7 +97,7 @@ class Run:
             queryset = await maybe_await(hooks.get_queryset())
         self.queryset = await maybe_await(hooks.filter_export(queryset, **kwargs))
         queried = await self._look_at(self.queryset)
-        fields = hooks.get_export_fields(selected)
+        fields = await maybe_await(hooks.get_export_fields(selected))
         headers = await maybe_await(hooks.get_export_headers(selected))
         self.plan = compile_plan(
             hooks,

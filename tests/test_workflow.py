@@ -1510,3 +1510,27 @@ async def test_unloaded_relations_name_the_cure(each_library: AsyncEngine) -> No
 
     with pytest.raises(RowError, match=r"row 1, field 'title'.*Book\.author.*@depends.*Meta\.load"):
         await Lazy(each_library).export()
+
+
+async def test_fields_and_their_order_may_be_async(library: AsyncEngine) -> None:
+    """The hooks that choose fields may be ``async def``, like all others."""
+
+    class Ordered(BookResource):
+        async def get_export_order(self) -> Any:
+            await asyncio.sleep(0)
+            return ["title", "id"]
+
+    class Chosen(Ordered):
+        async def get_export_fields(self, selected_fields: Any = None) -> Any:
+            fields = await maybe_await(super().get_export_fields(selected_fields))
+            return fields[:1]
+
+    class Whole(Chosen):
+        def export_resource(self, instance: Any, selected_fields: Any = None, **kwargs: Any) -> Any:
+            return super().export_resource(instance, selected_fields, **kwargs)
+
+    assert (await Ordered(library).export()).headers == ["title", "id"]
+    for resource_class in (Chosen, Whole):
+        dataset = await resource_class(library).export()
+        assert dataset.headers == ["title"]
+        assert len(dataset) == 4

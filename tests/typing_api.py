@@ -67,7 +67,8 @@ class PlainResource(ModelResource):
 
     def get_export_fields(self, selected_fields: Sequence[str] | None = None) -> list[Field]:
         """Choose the fields."""
-        return super().get_export_fields(selected_fields)
+        fields: list[Field] = super().get_export_fields(selected_fields)
+        return fields
 
     def get_export_headers(self, selected_fields: Sequence[str] | None = None) -> list[str]:
         """Give the headers."""
