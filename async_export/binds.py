@@ -55,6 +55,18 @@ _BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
 _CLOSE_TIMEOUT = 5.0
 """Seconds that giving a connection back may take, even when the export was cancelled."""
 
+_TELLING_SQLITE = ("no such ", "unable to open", "database is locked", "near ", "not authorized")
+
+_KNOBS = {
+    "57014": "it was cancelled, or took longer than statement_timeout",
+    "25P03": "the reader was slower than idle_in_transaction_session_timeout",
+    "25P04": "the export took longer than transaction_timeout",
+    "57P01": "the server was stopped, or an administrator ended the session",
+    "57P05": "the session idled longer than idle_session_timeout",
+    "53300": "the server has no connection left; see max_connections",
+}
+"""By SQLSTATE, the setting that ends an export."""
+
 # These classes of SQLSTATE speak of names, permissions and states, never of values.
 _TELLING_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "55", "57")
 
@@ -227,9 +239,17 @@ def source_error(error: BaseException, rows: int = 0) -> ExportError:
     cause = getattr(original, "__cause__", None) or original
     sqlstate = getattr(cause, "sqlstate", None) or getattr(original, "sqlstate", None)
     name = type(cause).__name__
-    if isinstance(error, OSError) or sqlstate is None or sqlstate[:2] in _TELLING_CLASSES:
-        detail = str(cause).splitlines()[0] if str(cause) else ""
-        message = f"{name}: {detail}" if detail else name
-    else:
-        message = name
+    detail = str(cause).partition("\n")[0]
+    message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
+    if sqlstate in _KNOBS:
+        message = f"{message}; {_KNOBS[sqlstate]}"
     return SourceError(message, rows, sqlstate)
+
+
+def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:
+    """Tell whether the text of an error speaks of names and states only, never of values."""
+    if sqlstate is not None:
+        return sqlstate[:2] in _TELLING_CLASSES
+    if isinstance(error, sqlite3.Error):
+        return detail.startswith(_TELLING_SQLITE)
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)

@@ -86,6 +86,8 @@ def check_names(cls: type, options: ResourceOptions, declared: Mapping[str, Fiel
         UnknownNameError: a name is neither a declared field nor an attribute of the model.
         ConfigurationError: nothing says which columns to export, or one looks secret.
     """
+    if options.model is None and not declared and options.fields not in {None, ALL}:
+        raise ConfigurationError(f"{cls.__name__}.Meta needs a model, or the class fields")
     chosen = _chosen(cls, options, declared)
     known = [*declared, *_model_names(options.model)]
     for name in _named(options):

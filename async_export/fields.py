@@ -74,6 +74,9 @@ class Field:
 
     Attributes:
         name: The name under which the resource declares it; set by the resource.
+        form: Whether its cells are text or native; set for each export.
+        keep_none: Whether None stays None in text cells; set for each export.
+        reader: Reads its value from an instance; set for each export.
 
     Raises:
         ConfigurationError: an argument is of another type.
@@ -103,7 +106,7 @@ class Field:
         self.type = None if type is None else _sqltype(type)
         self.form: CellForm = "text"
         self.keep_none = False
-        self.path: Callable[[Any], Any] | None = None
+        self.reader: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Field {self.name or '?'}: {self.header}>"
@@ -119,8 +122,8 @@ class Field:
         Absent keys of dicts give None; an attribute that an object does not have raises
         AttributeError, for it would be a misspelt name.
         """
-        if self.path is not None:
-            return self.path(instance)
+        if self.reader is not None:
+            return self.reader(instance)
         return read_path(instance, split_path(self.attribute or self.name))
 
     def export(self, instance: Any, **kwargs: Any) -> Any:

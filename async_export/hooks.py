@@ -7,7 +7,6 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from async_export.fields import Field
@@ -46,12 +45,6 @@ class Hooks(Protocol):
         self, queryset: Any, result: Any, **kwargs: Any
     ) -> Awaitable[None] | None: ...
     def widget_for_column(self, name: str, sqltype: TypeEngine[Any]) -> Widget: ...  # noqa: D102
-
-
-class ExportState(Protocol):
-    """What the export sets on its own copy of the resource."""
-
-    session: AsyncSession
 
 
 async def maybe_await(value: Awaitable[_T] | _T) -> _T:

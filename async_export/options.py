@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from typing import Any, Final, Literal, TypeAlias
 
+from sqlalchemy.sql.base import ExecutableOption
+
 from async_export.errors import ConfigurationError, RowError, UnknownNameError
 from async_export.widgets import parse_timezone
 
@@ -75,6 +77,9 @@ class ResourceOptions:
         self._check_choice("on_unrepresentable", ("text", "error", "null"))
         self._check_choice("native", (True, False, None))
         self._check_choice("hooks_use_database", (True, False))
+        loads = self.load if isinstance(self.load, list | tuple) else [None]
+        if not all(isinstance(each, ExecutableOption) for each in loads):
+            raise ConfigurationError("load takes loader options: [selectinload(Book.author)]")
         if not isinstance(self.widgets, Mapping):
             raise ConfigurationError("widgets takes a dict of field names")
         if self.hook_concurrency > 1 and self.hooks_use_database:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
@@ -70,33 +70,39 @@ class PathTarget:
         return lambda instance: read_path(instance, steps)
 
     def _many_reader(self) -> Callable[[Any], Any]:
-        relationship = self.relationship
         way = (*self.relations, self.name)
+        tail = self.tail
+        in_order = _sorter(self.relationship)
 
         def read(instance: Any) -> Any:
             related = read_path(instance, way)
-            if related is None:
-                return None
-            return [read_path(each, self.tail) for each in _in_order(related, relationship)]
+            return (
+                None if related is None else [read_path(each, tail) for each in in_order(related)]
+            )
 
         return read
 
 
-def _in_order(related: Iterable[Any], relationship: RelationshipProperty[Any]) -> list[Any]:
-    """Sort what the database left in any order by primary key.
+def _sorter(relationship: RelationshipProperty[Any]) -> Callable[[Any], list[Any]]:
+    """Give the function that sorts what the database left in any order by primary key.
 
     Nothing is sorted that the relationship's own ``order_by`` has put in order.
     """
-    items = list(related.values() if isinstance(related, dict) else related)
     mapper = relationship.mapper
     key = mapper.primary_key_from_instance
-    ordering = [mapper.get_property_by_column(c).key for c in _plain_columns(relationship)]
-    if not relationship.order_by:
-        return sorted(items, key=key)
-    if not ordering:
-        return items
-    ties = groupby(items, lambda item: [getattr(item, name) for name in ordering])
-    return [item for _, tied in ties for item in sorted(tied, key=key)]
+    names = [mapper.get_property_by_column(c).key for c in _plain_columns(relationship)]
+    has_order = bool(relationship.order_by)
+
+    def in_order(related: Any) -> list[Any]:
+        found = list(related.values() if isinstance(related, dict) else related)
+        if not has_order:
+            return sorted(found, key=key)
+        if not names:
+            return found
+        ties = groupby(found, lambda each: [getattr(each, name) for name in names])
+        return [each for _, tied in ties for each in sorted(tied, key=key)]
+
+    return in_order
 
 
 def _plain_columns(relationship: RelationshipProperty[Any]) -> list[Column[Any]]:

@@ -18,8 +18,9 @@ from async_export.hooks import maybe_await
 from async_export.options import OnError
 from async_export.rows import UndeclaredReadError
 from async_export.types import Cell
+from async_export.widgets import has_text
 
-__all__ = ("CellMaker", "RecordMaker")
+__all__ = ("CellMaker", "RecordMaker", "hint_of")
 
 SLICE: Final = 0.002
 """Seconds of work after which the event loop gets a turn."""
@@ -201,8 +202,11 @@ class RecordMaker:
             if kind not in self._plain_types:
                 if hasattr(kind, "__await__"):
                     self._is_async = True
-                else:
-                    self._plain_types.add(kind)
+                    continue
+                try:
+                    self._check_type(kind)
+                except TypeError as error:
+                    raise self._row_error(error, row, number, position) from error
         return cells if not self._whole or self._is_async else self._unwrapped(cells)
 
     async def _settled(self, cells: _Record, row: Any, number: int) -> _Record:
@@ -212,6 +216,7 @@ class RecordMaker:
             for position, cell in enumerate(cells):
                 if hasattr(cell, "__await__"):
                     cells[position] = await cell
+                    self._check_type(type(cells[position]))
         except Exception as error:
             raise self._row_error(error, row, number, position) from error
         finally:
@@ -224,12 +229,24 @@ class RecordMaker:
             subject = row if self._subject is None else self._subject(row)
             for each in self._cells:
                 cell = each.make(subject)
-                if each.is_async or (each.is_hook and hasattr(cell, "__await__")):
+                if each.is_async:
                     cell = await cell
+                if each.is_hook and type(cell) not in self._plain_types:
+                    cell = await maybe_await(cell)
+                    self._check_type(type(cell))
                 cells.append(cell)
         except Exception as error:
             raise self._row_error(error, row, number, len(cells)) from error
         return self._unwrapped(cells) if self._whole else cells
+
+    def _check_type(self, kind: type) -> None:
+        """Refuse what has no text; look at each type once."""
+        if kind not in self._plain_types:
+            if hasattr(kind, "__await__"):
+                raise TypeError(f"it gave a {kind.__name__} that nobody awaits")
+            if not has_text(kind):
+                raise TypeError(f"it gave a {kind.__name__}, which has no text of its own")
+            self._plain_types.add(kind)
 
     def _unwrapped(self, cells: _Record) -> _Record:
         """Give the record that the only maker made."""
@@ -243,7 +260,7 @@ class RecordMaker:
 
     def _row_error(self, error: Exception, row: Any, number: int, position: int) -> RowError:
         name = self._cells[min(position, len(self._cells) - 1)].name
-        return RowError(number, name, type(error).__name__, self._key_of(row), _hint(error))
+        return RowError(number, name, type(error).__name__, self._key_of(row), hint_of(error))
 
     def _key_of(self, row: Any) -> Any:
         try:
@@ -267,19 +284,41 @@ def _close(cells: _Record) -> None:
             cell.close()
 
 
-_DECLARE = "declare what the hook reads with @depends(...)"
+_DECLARE = (
+    "declare what the hook reads with @depends(...), set Meta.load = [{}], or load it in the query "
+    "that gave the objects"
+)
 
 
-def _hint(error: Exception) -> str:
-    """Say what to do about errors that async_export knows the reason of."""
+def hint_of(error: Exception) -> str:
+    """Say what to do about errors that async_export knows the reason of, without values."""
     error = getattr(error, "orig", None) or error  # SQLAlchemy may wrap it in a StatementError
     if isinstance(error, UndeclaredReadError):
         return str(error)
     if isinstance(error, InvalidRequestError) and "is not available due to" in str(error):
         found = re.search(r"'([^']+)' is not available", str(error))
         what = f"{found[1]} is" if found else "an attribute is"
-        option = "undefer(...)" if "raiseload" in str(error) else "a loader option"
-        return f"{what} not loaded; {_DECLARE}, or add {option} to Meta.load"
+        option = "undefer(...)" if "raiseload" in str(error) else "selectinload(...)"
+        return f"{what} not loaded; {_DECLARE.format(option)}"
     if isinstance(error, MissingGreenlet):
-        return f"an attribute is not loaded; {_DECLARE}, or add undefer(...) to Meta.load"
+        return f"an attribute is not loaded; {_DECLARE.format('undefer(...)')}"
+    return _own_words(error)
+
+
+def _own_words(error: Exception) -> str:
+    """Give the text of an error that was raised by us, or by a call that we could not make.
+
+    Such texts speak of names and types; those of other code may hold values.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    raised_in = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    is_own = raised_in.startswith("async_export.")
+    if is_own and isinstance(error, TypeError | AttributeError | UndeclaredReadError):
+        return str(error)
+    if raised_in.startswith("async_export.widgets."):
+        return str(error)
+    if isinstance(error, AttributeError) and isinstance(error.name, str):
+        return f"there is no attribute {error.name!r}"
     return ""

@@ -88,6 +88,7 @@ class Resource:
         self.options = self._meta.override(options, type(self).__name__)
         self.fields = {name: self._new_field(name) for name in self._names}
         self._run: Run | None = None
+        self._planned: dict[tuple[str, ...], list[Field]] = {}
         self._session: AsyncSession | None = None
 
     # --- hooks, in the order in which they run ----------------------------------------------
@@ -168,10 +169,8 @@ class Resource:
         self, instance: Any, selected_fields: Sequence[str] | None = None, **kwargs: Any
     ) -> Any:
         """Give the record of *instance*: one cell for each field, or an awaitable of it."""
-        planned = () if self._run is None else self._run.plan.fields
-        if [each.field.name for each in planned] == list(selected_fields or ()):
-            fields = [each.field for each in planned]
-        else:
+        fields = self._planned.get(tuple(selected_fields or ()))
+        if fields is None:
             fields = self.get_export_fields(selected_fields)
         cells = [self.export_field(field, instance, **kwargs) for field in fields]
         return _awaited(cells) if any(hasattr(c, "__await__") for c in cells) else cells
@@ -297,6 +296,8 @@ class Resource:
     ) -> AsyncGenerator[Record, None]:
         """Iterate over the records: lists of cells, one for each row.
 
+        After the last one ``after_export`` receives an ExportResult that has no bytes.
+
         Close it when you leave early: ``async with aclosing(resource.records()) as records``.
 
         Args:
@@ -314,6 +315,7 @@ class Resource:
             async for records in batches:
                 for record in records:
                     yield record
+            await run.finish(run.result())
 
     async def explain(
         self,
@@ -375,6 +377,10 @@ class Resource:
         self._run = run
         self._session = session
 
+    def plan_fields(self, fields: Sequence[Field]) -> None:
+        """Remember the fields of the plan, so that no row has to find them; called by the run."""
+        self._planned = {tuple(field.name for field in fields): list(fields)}
+
     def adopt_columns(self, names: Sequence[str]) -> None:
         """Take the queryset's columns for fields, if Meta says ``"__all__"`` and no model.
 
@@ -420,6 +426,8 @@ class Resource:
     ) -> AbstractAsyncContextManager[Run]:
         kwargs = dict(kwargs)
         named = kwargs.pop("export_fields", None)
+        if fields is not None and named is not None:
+            raise ConfigurationError("export_fields is another name of fields; pass one of them")
         return running(self._copy(), queryset, spec, named if fields is None else fields, kwargs)
 
     def _form(self, encoder: Encoder | None = None) -> Any:

@@ -9,8 +9,11 @@ from typing import Any, ClassVar, TypeAlias
 __all__ = ("LightRow", "Related", "UndeclaredReadError", "light_row_class")
 
 
-class UndeclaredReadError(AttributeError):
-    """A hook read what its ``@depends`` does not declare."""
+class UndeclaredReadError(Exception):
+    """A hook read what its ``@depends`` does not declare.
+
+    It is no AttributeError, so that ``getattr`` with a default cannot hide it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import hashlib
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
+import anyio
 from sqlalchemy import TextClause
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,14 +24,16 @@ from async_export.errors import (
     EncodeError,
     ExportError,
     ExportStateError,
+    FormatLimitError,
     LimitError,
     RowError,
 )
+from async_export.fields import Field
 from async_export.formats import Encoder
 from async_export.hooks import Hooks, is_overridden, maybe_await
 from async_export.plan import CellSpec, Plan, compile_plan
 from async_export.queryset import BatchSize, IterableSource, ResultSource, Source
-from async_export.records import RecordMaker
+from async_export.records import RecordMaker, hint_of
 from async_export.results import ExportResult
 from async_export.statements import Queried, is_statement, look_at
 from async_export.types import Record
@@ -45,6 +48,9 @@ class RunnableHooks(Hooks, Protocol):
 
     def begin_run(self, run: Run, session: AsyncSession | None) -> None:
         """Receive the run that this copy serves, and the session for its hooks."""
+
+    def plan_fields(self, fields: Sequence[Field]) -> None:
+        """Remember the fields of the plan."""
 
     def adopt_columns(self, names: Sequence[str]) -> None:
         """Take the queryset's columns for fields, if the resource declares to do so."""
@@ -98,6 +104,7 @@ class Run:
         self.queryset = await maybe_await(hooks.filter_export(queryset, **kwargs))
         queried = await self._look_at(self.queryset)
         fields = await maybe_await(hooks.get_export_fields(selected))
+        hooks.plan_fields(fields)
         headers = await maybe_await(hooks.get_export_headers(selected))
         self.plan = compile_plan(
             hooks,
@@ -132,7 +139,7 @@ class Run:
         async with aclosing(self._fetched()) as batches:
             async for rows in batches:
                 await self._prepare_batch(rows)
-                records: list[Record] = [*await self._maker.records(rows)]
+                records: list[Record] = list(await self._maker.records(rows))
                 self.rows += len(records)
                 if limit is not None and self.rows > limit:
                     raise LimitError("max_rows", limit)
@@ -156,6 +163,26 @@ class Run:
                         yield [subject(row) for row in rows]
         finally:
             await source.aclose()
+
+    def result(self, name: str = "", size: int = 0, sha256: str = "") -> ExportResult:
+        """Tell what was made.
+
+        Args:
+            name: Name of the format; empty for records.
+            size: Bytes of the output.
+            sha256: Digest of the output.
+        """
+        return ExportResult(
+            rows=self.rows,
+            skipped=self.skipped,
+            bytes=size,
+            sha256=sha256,
+            elapsed=time.perf_counter() - self.started,
+            format=name,
+            strategy=self.plan.strategy,
+            transport=self.plan.transport,
+            columns=tuple(column.header for column in self.plan.columns),
+        )
 
     async def finish(self, result: Any) -> None:
         """Tell the resource that the export is done."""
@@ -238,7 +265,8 @@ class Run:
             raise
         except Exception as error:
             number = self._maker.rows + 1
-            raise RowError(number, "prepare_batch", type(error).__name__) from error
+            name, hint = type(error).__name__, hint_of(error)
+            raise RowError(number, "prepare_batch", name, hint=hint) from error
 
 
 @asynccontextmanager
@@ -299,6 +327,13 @@ def _needs_database(hooks: Hooks, queryset: Any) -> bool:
     return any(is_overridden(hook) for hook in (hooks.prepare_batch, hooks.filter_export))
 
 
+FIRST_PIECE: Final = 16
+"""Records that are encoded together at first, before their width is known."""
+
+PIECE_BYTES: Final = 262_144
+"""Bytes that are encoded together, from then on."""
+
+
 class ExportStream:
     """The bytes of one export, as they are made.
 
@@ -323,6 +358,8 @@ class ExportStream:
         self._state = "new"
         self._stack = AsyncExitStack()
         self._first = b""
+        self._piece_rows = FIRST_PIECE
+        self._encoded = 0
         self._run: Run | None = None
         self._result: ExportResult | None = None
         self.content_type = encoder.content_type
@@ -383,51 +420,68 @@ class ExportStream:
         encoder, columns = self._encoder, run.plan.columns
         unused = copy.copy(encoder)
         digest = hashlib.sha256()
-        total = 0
+        total = size = 0
         waiting = [encoder.begin(columns)]
         first = True
+
+        def take() -> bytes:
+            nonlocal first, size, total, waiting
+            chunk = b"".join(waiting)
+            first, size, waiting = False, 0, []
+            digest.update(chunk)
+            total += len(chunk)
+            return chunk
+
         async with aclosing(run.batches()) as batches:
             async for records in batches:
-                try:
-                    encoded = encoder.encode(records)
-                except EncodeError as error:
-                    raise _located(error, unused, run, records) from error
-                run.batch_bytes = len(encoded)
-                waiting.append(encoded)
-                if (first and encoded) or sum(map(len, waiting)) >= self._chunk_size:
-                    first = False
-                    chunk = b"".join(waiting)
-                    waiting = []
-                    digest.update(chunk)
-                    total += len(chunk)
-                    yield chunk
-        chunk = b"".join([*waiting, encoder.end()])
-        digest.update(chunk)
-        result = ExportResult(
-            rows=run.rows,
-            skipped=run.skipped,
-            bytes=total + len(chunk),
-            sha256=digest.hexdigest(),
-            elapsed=time.perf_counter() - run.started,
-            format=encoder.name,
-            strategy=run.plan.strategy,
-            transport=run.plan.transport,
-            columns=tuple(column.header for column in columns),
-        )
+                if encoder.max_rows is not None and run.rows > encoder.max_rows:
+                    raise FormatLimitError(f"{encoder.name} holds {encoder.max_rows} rows at most")
+                for piece in self._pieces(records):
+                    encoded = await self._encode(piece, run, unused)
+                    run.batch_bytes += len(encoded)
+                    waiting.append(encoded)
+                    size += len(encoded)
+                    if size >= self._chunk_size:
+                        yield take()
+                if first and size:
+                    yield take()
+        waiting.append(encoder.end())
+        is_first = first
+        last = take()
+        result = run.result(encoder.name, total, digest.hexdigest())
         await run.finish(result)
         self._result = result
         # The first chunk is awaited on entering: an export of no bytes has an empty one.
-        if chunk or first:
-            yield chunk
+        if last or is_first:
+            yield last
+
+    def _pieces(self, records: list[Record]) -> Iterator[list[Record]]:
+        """Cut a batch where its output would become long, as it does with wide rows."""
+        done = 0
+        while done < len(records):
+            end = done + max(1, self._piece_rows)
+            yield records[done:end]
+            done = end
+
+    async def _encode(self, records: Sequence[Record], run: Run, unused: Encoder) -> bytes:
+        try:
+            if self._encoder.offload:
+                encoded = await anyio.to_thread.run_sync(self._encoder.encode, records)
+            else:
+                encoded = self._encoder.encode(records)
+        except EncodeError as error:
+            raise _located(error, unused, run, records, self._encoded) from error
+        self._piece_rows = PIECE_BYTES * len(records) // max(len(encoded), 1)
+        self._encoded += len(records)
+        return encoded
 
 
 def _located(
-    error: EncodeError, unused: Encoder, run: Run, records: Sequence[Record]
+    error: EncodeError, unused: Encoder, run: Run, records: Sequence[Record], before: int
 ) -> EncodeError:
     """Say in which row a cell could not be encoded, by encoding them one by one."""
     probe = copy.copy(unused)
     probe.begin(run.plan.columns)
-    before = run.rows - len(records)
     for number, record in enumerate(records, before + 1):
         try:
             probe.encode([record])

@@ -161,11 +161,6 @@ class RowSelect:
         for name in queried.columns:
             self.add_column(name)
 
-    @property
-    def width(self) -> int:
-        """How many columns there are so far."""
-        return len(self._columns)
-
     def add_column(self, name: str) -> int:
         """Select a labelled column of the queryset; give its position."""
         return self._add(("label", name), self._queried.columns[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from async_export.statements import Queried
 from async_export.types import Kind, LogicalType
 from async_export.widgets import AutoWidget, ForeignKeyWidget, ManyToManyWidget, Widget
 
-__all__ = ("FieldValue", "primary_key", "value_of")
+__all__ = ("FieldValue", "combined", "primary_key", "value_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,26 @@ class FieldValue:
     steps: tuple[str, ...] = ()
     model: builtins.type[Any] | None = None
 
-    def read(self, instance: Any) -> Any:
-        """Read the value from an instance."""
-        if self.model is None or not isinstance(instance, self.model):
-            return read_path(instance, (self.label, *self.steps) if self.label else self.steps)
-        values = [target.reader()(instance) for target in self.targets]
-        return values[0] if len(values) == 1 else _composite(values)
+    def reader(self) -> Callable[[Any], Any]:
+        """Give the function that reads the value from an instance, or from an object at hand."""
+        steps = (self.label, *self.steps) if self.label else self.steps
+        model = self.model
+        if model is None:
+            return lambda row: read_path(row, steps)
+        mapped = combined([target.reader() for target in self.targets])
+        return lambda item: mapped(item) if isinstance(item, model) else read_path(item, steps)
 
 
-def _composite(values: Sequence[Any]) -> tuple[Any, ...] | None:
-    return None if any(value is None for value in values) else tuple(values)
+def combined(readers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Read a value, or the tuple of a composite key; None if a part of that is missing."""
+    if len(readers) == 1:
+        return readers[0]
+
+    def read(row: Any) -> tuple[Any, ...] | None:
+        values = tuple(reader(row) for reader in readers)
+        return None if any(value is None for value in values) else values
+
+    return read
 
 
 def value_of(field: Field, hooks: Hooks, queried: Queried | None) -> FieldValue:
@@ -123,6 +133,10 @@ def _to_one(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
     given = _given_widget(field, hooks, ForeignKeyWidget())
     if isinstance(given, ForeignKeyWidget) and given.use_natural_foreign_keys:
         return FieldValue(given, LogicalType(Kind.JSON), (target,))
+    if isinstance(given, ManyToManyWidget):
+        raise ConfigurationError(
+            f"{target.name} has one object; use ForeignKeyWidget(field={given.field or 'pk'!r})"
+        )
     if given is not None and not isinstance(given, ForeignKeyWidget):
         return FieldValue(given, LogicalType(), (target,))
     if given is None or given.field == "pk":
@@ -175,6 +189,10 @@ def _below(target: PathTarget, found: PathTarget) -> PathTarget:
 def _to_many(field: Field, hooks: Hooks, target: PathTarget) -> FieldValue:
     given = _given_widget(field, hooks, ManyToManyWidget())
     widget = ManyToManyWidget() if given is None else given
+    if isinstance(widget, ForeignKeyWidget):
+        raise ConfigurationError(
+            f"{target.name} has many objects; use ManyToManyWidget(field={widget.field!r})"
+        )
     related = target.relationship.mapper
     steps = target.tail
     if isinstance(widget, ManyToManyWidget) and not steps:

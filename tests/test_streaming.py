@@ -490,7 +490,8 @@ async def test_cancelling(
                     await asyncio.sleep(20)
 
     assert await cancel(work) < 1
-    assert len(chunks) == 1
+    rows = b"".join(chunks).count(b"\n") - 1
+    assert rows in {16, 100}  # the first chunk, or the first batch
     assert held(pg_engine) == 0
     await assert_nothing_open(pg_engine)
     assert await bytes_of(SeriesResource(pg_engine), series(1)) == b"n\r\n1\r\n"

@@ -276,6 +276,8 @@ def _query(
 
 def _export(resource: Any, output: Output, fields: str | None, *, as_json: bool) -> None:
     result = write(resource, output, output.encoder(), names_of(fields))
+    if result.skipped:
+        _notice(f"{result.skipped} of {result.rows + result.skipped} rows failed and were skipped")
     if as_json:
         print_result(result, output)
 

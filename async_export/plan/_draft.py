@@ -61,7 +61,7 @@ def draft_field(draft: Draft, each: Field) -> DraftField:
     if hook is not None:
         return DraftField(each, None, hook, name, getattr(hook, DEPENDS, None))
     value = value_of(each, draft.hooks, draft.queried)
-    _bind(draft, each, value)
+    _fit(draft, each, value)
     return DraftField(each, value, None, "", None)
 
 
@@ -76,12 +76,12 @@ def _dehydrate_hook(hooks: Hooks, each: Field) -> tuple[Callable[[Any], Any] | N
     return found, name
 
 
-def _bind(draft: Draft, each: Field, value: FieldValue) -> None:
+def _fit(draft: Draft, each: Field, value: FieldValue) -> None:
     """Fit the export's copy of a field to this export: its reader, widget and form of cells."""
     zone = draft.hooks.options.timezone
     assert not isinstance(zone, str)
     native = draft.spec.form == "native"
-    each.path = value.read
+    each.reader = value.reader()
     each.widget = value.widget.with_timezone(zone)
     each.form = "native" if native and value.type.kind in draft.spec.natives else "text"
     each.keep_none = native

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Mapper
 
-from async_export.fields import split_path
-from async_export.paths import PathTarget
+from async_export.declare import mapper_of
+from async_export.errors import UnknownNameError
+from async_export.fields import read_path, split_path
+from async_export.paths import PathTarget, key_names
 from async_export.plan._draft import Draft, read_target
 from async_export.plan._plan import Reader
 from async_export.rows import LightRow, Related, Values, light_row_class
@@ -105,8 +107,33 @@ class _Readers:
 
 def light_instances(draft: Draft, hook: str, reads: tuple[str, ...] | None) -> Reader | None:
     """Make light rows of mapped objects, so that a hook sees the same in every strategy."""
-    if reads is None or draft.mapper is None:
+    if reads is None:
         return None
+    if draft.mapper is None:
+        return _light_objects(draft, hook, reads)
     cells = _Readers()
     light = light_rows(draft, hook, reads, cells)
     return lambda instance: light([read(instance) for read in cells.readers])
+
+
+def _light_objects(draft: Draft, hook: str, reads: Sequence[str]) -> Reader:
+    """Make light rows of rows without a mapped class, or of objects at hand."""
+    columns = None if draft.queried is None else draft.queried.columns
+    names = list(dict.fromkeys(_first_step(path, columns) for path in reads))
+    for name in names:
+        if columns is not None and name not in columns:
+            raise UnknownNameError("column", name, columns, f"@depends of {hook}")
+    model = mapper_of(draft.hooks.options.model)
+    keys = [] if model is None or columns is not None else key_names(model)
+    extra = [name for name in keys if name not in names]
+    row_class = light_row_class({name: i for i, name in enumerate([*names, *extra])}, hook)
+
+    def light(item: Any) -> LightRow:
+        key = [getattr(item, name, None) for name in extra]
+        return row_class([*[read_path(item, (name,)) for name in names], *key])
+
+    return light
+
+
+def _first_step(path: str, columns: Mapping[str, Any] | None) -> str:
+    return path if columns is not None and path in columns else split_path(path)[0]

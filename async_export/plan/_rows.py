@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
 
 from async_export.fields import DEPENDS, read_path
 from async_export.hooks import is_async, is_overridden
@@ -13,7 +12,7 @@ from async_export.plan._light import light_rows
 from async_export.plan._plan import Plan, PlannedField, Reader
 from async_export.records import CellMaker
 from async_export.statements import RowSelect
-from async_export.values import FieldValue, primary_key
+from async_export.values import FieldValue, combined, primary_key
 
 __all__ = ("rows_plan",)
 
@@ -70,13 +69,7 @@ def _row_reader(value: FieldValue, select: RowSelect) -> Reader:
     readers = [
         _inside(itemgetter(select.add_path(target)), target.tail) for target in value.targets
     ]
-    if len(readers) == 1:
-        return readers[0]
-    return lambda row: _key_or_none([read(row) for read in readers])
-
-
-def _key_or_none(values: Sequence[Any]) -> tuple[Any, ...] | None:
-    return None if any(value is None for value in values) else tuple(values)
+    return combined(readers)
 
 
 def _inside(read: Reader, steps: tuple[str, ...]) -> Reader:

@@ -13,8 +13,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from async_export.errors import ConfigurationError
-from async_export.formats import Encoder, available_formats
+from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.formats import Encoder, available_formats, format_for_path
 from async_export.resources import Resource
 from async_export.run import ExportStream
 from async_export.web._disposition import content_disposition, safe_file_name
@@ -48,7 +48,8 @@ class ExportResponse(Response):
 
     Args:
         resource: What is exported.
-        format: Name of a format, or an encoder.
+        format: Name of a format, or an encoder; by default by the extension of `filename`, else
+            csv.
         filename: What the browser saves the file as: cleaned, and with the format's extension;
             by default the resource's display name.
         queryset: A select or an iterable; by default what ``get_queryset`` gives.
@@ -66,7 +67,7 @@ class ExportResponse(Response):
     def __init__(
         self,
         resource: Resource,
-        format: str | type[Encoder] | Encoder = "csv",  # noqa: A002 - the field's word
+        format: str | type[Encoder] | Encoder | None = None,  # noqa: A002 - the field's word
         filename: str | None = None,
         queryset: Any = None,
         *,
@@ -76,7 +77,11 @@ class ExportResponse(Response):
         background: BackgroundTask | None = None,
         **kwargs: Any,
     ) -> None:
-        stream = resource.stream(format, queryset, fields=fields, **kwargs)
+        if not isinstance(resource, Resource):
+            raise ConfigurationError("ExportResponse takes a resource: BookResource(engine)")
+        stream = resource.stream(
+            _format_of(filename) if format is None else format, queryset, fields=fields, **kwargs
+        )
         self.status_code = status_code
         self.background = background
         self.media_type = stream.content_type
@@ -217,6 +222,13 @@ async def _stop(*tasks: asyncio.Task[None]) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _format_of(filename: str | None) -> type[Encoder] | str:
+    try:
+        return "csv" if filename is None else format_for_path(filename)
+    except UnknownNameError:
+        return "csv"
 
 
 def _check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:

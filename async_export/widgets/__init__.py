@@ -27,7 +27,7 @@ wrong type raises TypeError: it is never dropped.
 from __future__ import annotations
 
 from async_export.widgets._auto import AutoWidget, register, register_shape
-from async_export.widgets._base import CharWidget, Widget
+from async_export.widgets._base import CharWidget, Widget, has_text
 from async_export.widgets._binary import BinaryWidget, BitWidget, is_bit_string
 from async_export.widgets._containers import JSONWidget, SequenceWidget, SimpleArrayWidget
 from async_export.widgets._dates import (
@@ -74,6 +74,7 @@ __all__ = (
     "TimeWidget",
     "UUIDWidget",
     "Widget",
+    "has_text",
     "parse_timezone",
 )
 

@@ -10,7 +10,16 @@ from typing import Any, ClassVar, TypeVar
 from async_export.errors import ConfigurationError
 from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
 
-__all__ = ("BYTES", "LISTS", "CharWidget", "DatabaseTextWidget", "Widget", "copy_with", "one_of")
+__all__ = (
+    "BYTES",
+    "LISTS",
+    "CharWidget",
+    "DatabaseTextWidget",
+    "Widget",
+    "copy_with",
+    "has_text",
+    "one_of",
+)
 
 W = TypeVar("W", bound="Widget")
 
@@ -76,6 +85,10 @@ class Widget:
             return str.__str__(value)
         if isinstance(value, BYTES):
             return self._decoded(bytes(value))
+        if not has_text(type(value)):
+            raise TypeError(
+                f"{type(self).__name__} got a {type(value).__name__}, which has no text"
+            )
         return str(value)
 
     def _decoded(self, value: bytes) -> str:
@@ -128,6 +141,12 @@ class DatabaseTextWidget(Widget):
 
     def _shown(self, value: Any) -> Cell:
         return self._unusual(value, None)
+
+
+def has_text(kind: type) -> bool:
+    """Tell whether values of this type show more than the address where they are."""
+    plain: tuple[Any, Any] = (object.__str__, object.__repr__)
+    return (kind.__str__, kind.__repr__) != plain
 
 
 def one_of(option: str, value: str, known: tuple[str, ...]) -> str:
