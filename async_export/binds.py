@@ -55,7 +55,14 @@ _BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
 _CLOSE_TIMEOUT = 5.0
 """Seconds that giving a connection back may take, even when the export was cancelled."""
 
-_TELLING_SQLITE = ("no such ", "unable to open", "database is locked", "near ", "not authorized")
+_TELLING_SQLITE = (
+    "no such ",
+    "unable to open",
+    "database is locked",
+    "attempt to write",
+    "near ",
+    "not authorized",
+)
 
 _KNOBS = {
     "57014": "it was cancelled, or took longer than statement_timeout",
