@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -164,6 +164,7 @@ async def _enter(bind: Bind, stack: AsyncExitStack, arguments: dict[str, Any]) -
         session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
     else:
         session = bind()
+        session.sync_session.autoflush = False  # an export reads
         stack.push_async_callback(_close, session)
         options = _isolation(session.get_bind(**arguments))
         connection = await session.connection(arguments, execution_options=options)
@@ -226,7 +227,9 @@ async def cancelled_once(work: Coroutine[Any, Any, _T]) -> _T:
     except asyncio.CancelledError:
         task.cancel()
         with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
+            while not task.done():
+                with suppress(asyncio.CancelledError):  # a second one; the first is raised below
+                    await asyncio.wait([task])
         raise
 
 

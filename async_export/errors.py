@@ -113,6 +113,10 @@ class RowError(ExportError):
         self.hint = hint
         super().__init__(row_number, field, error, key, hint)
 
+    def __repr__(self) -> str:
+        # Without the key, which may be somebody's name.
+        return f"<{type(self).__name__}: {self}>"
+
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         return f"row {self.row_number}, field {self.field!r}: {self.error}{hint}"

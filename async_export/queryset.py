@@ -123,13 +123,15 @@ class ResultSource:
 
         try:
             return cls(await cancelled_once(run()))
-        except (*DATABASE_ERRORS, ValueError, OverflowError) as error:
+        except DATABASE_ERRORS as error:
             raise _failed(error, 0) from error
         except InvalidRequestError as error:
             cure = "; use selectinload" if "yield_per" in str(error) else ""
             raise ConfigurationError(f"the queryset cannot be streamed{cure} ({error})") from error
         except SQLAlchemyError as error:
             raise ConfigurationError(f"the queryset is no valid statement: {error}") from error
+        except Exception as error:
+            raise _failed(error, 0) from error
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
@@ -137,7 +139,8 @@ class ResultSource:
             size.begin()
             try:
                 rows = await cancelled_once(self._result.fetchmany(size.rows))
-            except (*DATABASE_ERRORS, ValueError, OverflowError) as error:
+            except Exception as error:
+                # Drivers, and the types of a model, raise anything.
                 raise _failed(error, self.fetched) from error
             if not rows:
                 return

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -186,6 +187,13 @@ class RecordMaker:
         except RowError as error:
             await self._failed(error)
             return None
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # A hook awaited something that was cancelled; a task group would take that for its
+            # own cancellation, and the row would be lost without a word.
+            await self._failed(self._row_error(error, row, number, 0))
+            return None
 
     def _plain_record(self, row: Any, number: int) -> _Record:
         """Make a record, and note when one of its cells has to be awaited."""
@@ -258,7 +266,7 @@ class RecordMaker:
             )
         return list(record)
 
-    def _row_error(self, error: Exception, row: Any, number: int, position: int) -> RowError:
+    def _row_error(self, error: BaseException, row: Any, number: int, position: int) -> RowError:
         name = self._cells[min(position, len(self._cells) - 1)].name
         return RowError(number, name, type(error).__name__, self._key_of(row), hint_of(error))
 
@@ -290,7 +298,13 @@ _DECLARE = (
 )
 
 
-def hint_of(error: Exception) -> str:
+def _is_cancelled() -> bool:
+    """Tell whether somebody cancels this task, by itself or by a scope of anyio's."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0 or anyio.current_effective_deadline() == -inf
+
+
+def hint_of(error: BaseException) -> str:
     """Say what to do about errors that async_export knows the reason of, without values."""
     error = getattr(error, "orig", None) or error  # SQLAlchemy may wrap it in a StatementError
     if isinstance(error, UndeclaredReadError):
@@ -305,7 +319,7 @@ def hint_of(error: Exception) -> str:
     return _own_words(error)
 
 
-def _own_words(error: Exception) -> str:
+def _own_words(error: BaseException) -> str:
     """Give the text of an error that was raised by us, or by a call that we could not make.
 
     Such texts speak of names and types; those of other code may hold values.
@@ -319,6 +333,8 @@ def _own_words(error: Exception) -> str:
         return str(error)
     if raised_in.startswith("async_export.widgets."):
         return str(error)
-    if isinstance(error, AttributeError) and isinstance(error.name, str):
+    # A name that stands in the code is no value; one that was computed may be.
+    written = () if frame is None else frame.tb_frame.f_code.co_names
+    if isinstance(error, AttributeError) and error.name in written:
         return f"there is no attribute {error.name!r}"
     return ""

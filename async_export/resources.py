@@ -12,6 +12,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import configure_mappers
+from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from async_export.binds import Bind, check_bind
@@ -75,6 +76,12 @@ class Resource:
         super().__init_subclass__(**kwargs)
         cls._meta = collect_options(cls)
         cls._declared = collect_fields(cls)
+        for name in cls._declared:
+            if hasattr(Resource, name):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} would replace a method of Resource; give the field "
+                    f"another name and column_name={name!r}"
+                )
         cls._names = check_names(cls, cls._meta, cls._declared)
         if not is_overridden(cls.before_export):
             check_hooks(cls, cls._meta, cls._declared, cls._names)
@@ -444,8 +451,8 @@ class Resource:
     def _find_fields(self, names: Sequence[str]) -> list[Field]:
         for name, field in self.fields.items():
             field.name = name  # hooks may have added some
-        if isinstance(names, str):
-            raise ConfigurationError(f"fields takes a sequence of names, not {names!r}")
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise ConfigurationError("fields takes a sequence of names, such as ['id', 'name']")
         chosen = [self._find_field(name) for name in names]
         if not chosen:
             raise ConfigurationError(f"{type(self).__name__} has no fields to export")
@@ -545,14 +552,18 @@ def _key_columns(model: Any) -> list[Any]:
 
 def _order_clause(model: Any, order: Any) -> Any:
     """Give the clause of one entry of ``Meta.order_by``: an expression, a name, or ``-name``."""
-    if not isinstance(order, str):
+    if isinstance(order, ClauseElement) or hasattr(order, "__clause_element__"):
         return order
+    if not isinstance(order, str):
+        raise ConfigurationError(
+            f"order_by takes names of attributes or expressions, not {type(order).__name__}"
+        )
+    mapper = mapper_of(model)
+    known = list(model.columns.keys() if mapper is None else mapper.all_orm_descriptors.keys())
     name = order.removeprefix("-")
-    columns = model.columns if isinstance(model, Table) else None
-    known = list(columns.keys() if columns is not None else vars(model))
-    if name not in known and not hasattr(model, name):
-        raise UnknownNameError("attribute", name, known, "Meta.order_by")
-    clause = columns[name] if columns is not None else getattr(model, name)
+    if name not in known:
+        raise UnknownNameError("attribute", name, known, "order_by")
+    clause = model.columns[name] if mapper is None else getattr(model, name)
     return clause.desc() if order.startswith("-") else clause
 
 

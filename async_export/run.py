@@ -413,7 +413,12 @@ class ExportStream:
         if self._first:
             first, self._first = self._first, b""
             return first
-        return await anext(self._chunks)
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            if self._result is None:
+                raise ExportStateError("the export failed before its end") from None
+            raise
 
     async def _make_chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
         """Make chunks of at least `chunk_size` bytes, but for the first and the last one."""

@@ -178,7 +178,7 @@ async def fill(engine: AsyncEngine) -> AsyncEngine:
 
 
 async def bytes_of(
-    resource: Resource, queryset: Any = None, name: str = "csv", **kwargs: Any
+    resource: Resource, queryset: Any = None, name: Any = "csv", **kwargs: Any
 ) -> bytes:
     """Give all bytes of an export in the format *name*."""
     async with resource.stream(name, queryset, **kwargs) as stream:

@@ -231,7 +231,7 @@ async def test_later_errors_come_once_from_the_iteration(library: AsyncEngine) -
         assert b"2," in await anext(stream)
         with pytest.raises(RowError, match="row 3"):
             await anext(stream)
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(ExportStateError, match="failed before its end"):
             await anext(stream)
         with pytest.raises(ExportStateError):
             _ = stream.result

@@ -101,6 +101,9 @@ class CSVEncoder(Encoder):
         except UnicodeEncodeError as error:
             reason = f"a character that {self.encoding} cannot hold ({error.reason})"
             raise self._encode_error(reason, records, self._try_encoding) from error
+        except Exception as error:
+            reason = f"a value without a text ({type(error).__name__})"
+            raise self._encode_error(reason, records, self._try_writing) from error
 
     def end(self) -> bytes:
         return self._codec.encode("", final=True)
@@ -130,7 +133,7 @@ class CSVEncoder(Encoder):
             for header, cell in zip(self._headers, record, strict=False):
                 try:
                     attempt(cell)
-                except (csv.Error, UnicodeEncodeError):
+                except Exception:  # noqa: BLE001 - a cell may raise anything from its __str__
                     return EncodeError(f"column {header!r}: {reason}")
         return EncodeError(reason)
 

@@ -116,8 +116,10 @@ class ExportResponse(Response):
                     await _send(
                         send, {"type": "http.response.body", "body": chunk, "more_body": True}
                     )
-        except Exception as error:
-            if self._started and not isinstance(error, _ClientLeftError):
+        except BaseException as error:
+            task = asyncio.current_task()
+            cancelled = task is not None and task.cancelling() > 0
+            if self._started and not cancelled and not isinstance(error, _ClientLeftError):
                 await _break_off(send, error)
             raise
 
@@ -166,7 +168,7 @@ async def _send(send: Send, message: Message) -> None:
         raise _ClientLeftError from error
 
 
-async def _break_off(send: Send, error: Exception) -> None:
+async def _break_off(send: Send, error: BaseException) -> None:
     """Keep middleware from ending the body of an export that failed as if it were whole.
 
     Starlette's BaseHTTPMiddleware, and hence ``@app.middleware("http")``, does so when the app
