@@ -14,7 +14,7 @@ def main() -> None:
     """Run the command line, and exit with its code."""
     if not all(map(find_spec, ("typer", "rich"))):
         error = MissingDependencyError("the command line", "cli")
-        print(f"async-export: error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"async-export: error: {error}", file=sys.stderr)  # noqa: T201 - a command prints
         sys.exit(2)
     try:
         from async_export.cli import run

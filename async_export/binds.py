@@ -14,7 +14,8 @@ import anyio
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import DBAPIError, TimeoutError, UnboundExecutionError  # noqa: A004
+from sqlalchemy.exc import DBAPIError, UnboundExecutionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapper
 
@@ -39,7 +40,7 @@ Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionma
 DATABASE_ERRORS: Final = (
     DBAPIError,
     OSError,
-    TimeoutError,  # of SQLAlchemy's pool
+    PoolTimeoutError,
     # SQLAlchemy leaves what a server-side cursor raises as it is.
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -262,4 +263,4 @@ def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:
         return sqlstate[:2] in _TELLING_CLASSES
     if isinstance(error, sqlite3.Error):
         return detail.startswith(_TELLING_SQLITE)
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)

@@ -145,7 +145,7 @@ def _column_names(model: Any) -> list[str]:
         return list(model.columns.keys())
     mapper = mapper_of(model)
     assert mapper is not None
-    return [name for name in mapper.columns.keys() if not name.startswith("_")]  # noqa: SIM118
+    return [name for name in mapper.columns.keys() if not name.startswith("_")]  # noqa: SIM118 - no dict
 
 
 def _model_names(model: Any) -> list[str]:

@@ -126,7 +126,7 @@ def has_attribute(mapper: Mapper[Any], name: str) -> bool:
 def known_names(mapper: Mapper[Any]) -> list[str]:
     """Names that a path may start with: mapped attributes, proxies, hybrids and properties."""
     public = [name for name in dir(mapper.class_) if not name.startswith("_")]
-    mapped = [key for key in mapper.all_orm_descriptors.keys() if not key.startswith("_")]  # noqa: SIM118
+    mapped = [key for key in mapper.all_orm_descriptors.keys() if not key.startswith("_")]  # noqa: SIM118 - no dict
     return sorted({*mapped, *public} - {"metadata", "registry"})
 
 

@@ -199,7 +199,7 @@ class Resource:
             **kwargs: The caller's keywords.
         """
 
-    def widget_for_column(self, name: str, sqltype: TypeEngine[Any]) -> Widget:  # noqa: ARG002
+    def widget_for_column(self, name: str, sqltype: TypeEngine[Any]) -> Widget:  # noqa: ARG002 - for overriding
         """Choose the widget of a column whose field has none of its own.
 
         Args:
@@ -260,7 +260,7 @@ class Resource:
         if format is None:
             if not isinstance(sink, FileSink):
                 raise ConfigurationError("name the format: export_to(target, 'csv')")
-            format = format_for_path(sink.path)  # noqa: A001
+            format = format_for_path(sink.path)  # noqa: A001 - the field's word
         stream = self.stream(format, queryset, fields=fields, **kwargs)
         await sink.open()
         try:

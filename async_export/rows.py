@@ -74,14 +74,14 @@ def light_row_class(values: Mapping[str, Values], hook: str, path: str = "") -> 
 
 
 def _value(position: int) -> property:
-    return property(lambda row: row._cells[position])  # noqa: SLF001
+    return property(lambda row: row._cells[position])  # noqa: SLF001 - its own class's
 
 
 def _related(related: Related, row_class: type[LightRow]) -> property:
     presence = related.presence
 
     def read(row: LightRow) -> LightRow | None:
-        cells = row._cells  # noqa: SLF001
+        cells = row._cells  # noqa: SLF001 - its own class's
         return None if cells[presence] is None else row_class(cells)
 
     return property(read)

@@ -262,7 +262,7 @@ def with_loading(queried: Queried, targets: Sequence[PathTarget], load: Sequence
     options: list[Any] = [raiseload("*"), *loads.undeferrable(entity, targets)]
     options += [each for each in (loads.of(entity, t) for t in targets) if each is not None]
     bare = statement._generate()  # noqa: SLF001 - options can only be appended in public
-    bare._with_options = ()  # noqa: SLF001
+    bare._with_options = ()  # noqa: SLF001 - likewise
     return bare.options(*options, *own)
 
 

@@ -157,7 +157,7 @@ def explain(
     else:
         engine = None if db is None else engine_from_url(db)
         resource = watched(import_resource(str(target)), engine, values_of(option), limit)
-    print(asyncio.run(_explain(resource, format or "csv", names_of(fields))))  # noqa: T201
+    print(asyncio.run(_explain(resource, format or "csv", names_of(fields))))  # noqa: T201 - a command prints
 
 
 @app.command("formats")
@@ -237,7 +237,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _notice(message: str) -> None:
-    print(f"{_PROGRAM}: {message}", file=sys.stderr)  # noqa: T201
+    print(f"{_PROGRAM}: {message}", file=sys.stderr)  # noqa: T201 - a command prints
 
 
 def _engine(url: str | None) -> AsyncEngine:

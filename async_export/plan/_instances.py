@@ -100,7 +100,7 @@ def _unwrapper(model: type) -> Reader:
 
 def _instance_key(mapper: Mapper[Any] | None) -> Reader:
     if mapper is None:
-        return lambda row: None  # noqa: ARG005
+        return lambda row: None  # noqa: ARG005 - the key of nothing mapped is not known
 
     def key(instance: Any) -> Any:
         if not isinstance(instance, mapper.class_):

@@ -122,24 +122,24 @@ def _codecs(connection: Any, on_unrepresentable: OnUnrepresentable) -> Generator
             settings.add_python_codec(
                 oid, name, "pg_catalog", [], "scalar", codec.encode, codec.decode, codec.format
             )
-        connection._drop_local_statement_cache()  # noqa: SLF001
+        connection._drop_local_statement_cache()  # noqa: SLF001 - has no public name
         yield
     finally:
         for oid, name, _ in types:
             settings.remove_python_codec(oid, name, "pg_catalog")
-        connection._drop_local_statement_cache()  # noqa: SLF001
+        connection._drop_local_statement_cache()  # noqa: SLF001 - has no public name
 
 
 @contextmanager
 def _own_statements(adapter: Any) -> Generator[None]:
     """Give SQLAlchemy's *adapter* of a connection an empty cache of statements for a while."""
-    statements = adapter._prepared_statement_cache  # noqa: SLF001
+    statements = adapter._prepared_statement_cache  # noqa: SLF001 - likewise
     if statements is not None:
         adapter._prepared_statement_cache = type(statements)(statements.capacity)  # noqa: SLF001
     try:
         yield
     finally:
-        adapter._prepared_statement_cache = statements  # noqa: SLF001
+        adapter._prepared_statement_cache = statements  # noqa: SLF001 - likewise
 
 
 class UnrepresentableError(ValueError):

@@ -62,7 +62,7 @@ class Widget:
         """
         return value
 
-    def with_timezone(self, zone: tzinfo) -> Widget:  # noqa: ARG002
+    def with_timezone(self, zone: tzinfo) -> Widget:  # noqa: ARG002 - for overriding
         """Return the widget to use in an export of which *zone* is the timezone.
 
         Called once per export. A widget without a zone of its own whose values may hold datetimes

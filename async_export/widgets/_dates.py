@@ -36,7 +36,7 @@ class DateWidget(Widget):
     accepts = (date,)
     expects = "a date"
 
-    def __init__(self, format: str | None = None) -> None:  # noqa: A002
+    def __init__(self, format: str | None = None) -> None:  # noqa: A002 - strftime's word
         self.format = _checked_format(format)
         self._pattern = None if format == "iso" else format
 
@@ -76,7 +76,7 @@ class DateTimeWidget(Widget):
 
     def __init__(
         self,
-        format: str | None = None,  # noqa: A002
+        format: str | None = None,  # noqa: A002 - strftime's word
         timezone: tzinfo | str | None = None,
     ) -> None:
         self.format = _checked_format(format)
@@ -132,7 +132,7 @@ class TimeWidget(Widget):
     accepts = (time,)
     expects = "a time"
 
-    def __init__(self, format: str | None = None) -> None:  # noqa: A002
+    def __init__(self, format: str | None = None) -> None:  # noqa: A002 - strftime's word
         self.format = _checked_format(format)
 
     def render(self, value: Any, **_kwargs: Any) -> Cell:
@@ -217,7 +217,7 @@ _YEAR_DIRECTIVE = re.compile("%[%YGCF]")
 
 def _strftime(day: date, pattern: str) -> str:
     """Like ``strftime``, with four digits for the years before 1000 on every platform."""
-    if day.year < 1000:  # noqa: PLR2004
+    if day.year < 1000:  # noqa: PLR2004 - four digits
 
         def digits(match: re.Match[str]) -> str:
             directive = match[0]

@@ -61,6 +61,6 @@ class InetWidget(DatabaseTextWidget):
 def _ipv6_text(address: IPv6Address) -> str:
     """PostgreSQL shows IPv4 addresses inside IPv6 ones; Python does not before 3.13."""
     high, low = divmod(int(address), 1 << 32)
-    if high == 0xFFFF:  # noqa: PLR2004
+    if high == 0xFFFF:  # noqa: PLR2004 - bit masks
         return f"::ffff:{IPv4Address(low)}"
-    return f"::{IPv4Address(low)}" if high == 0 and low > 0xFFFF else str(address)  # noqa: PLR2004
+    return f"::{IPv4Address(low)}" if high == 0 and low > 0xFFFF else str(address)  # noqa: PLR2004 - bit masks
