@@ -72,6 +72,10 @@ def show(
     code = inspect.getsource(CityResource)
     code += f'\n\nawait CityResource(engine).export_to("{output}/cities.csv")'
     console.print(Syntax(code, "python", background_color="default", word_wrap=True))
+    kept = f"The files stay in {output.resolve()}"
+    if url is None:
+        kept += f", the database in {data_dir or default_data_dir('demo')}"
+    console.print(f"\n{kept}; remove them when you like.", soft_wrap=True)
 
 
 @contextmanager
