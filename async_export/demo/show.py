@@ -116,16 +116,24 @@ def _export(url: str, path: Path) -> dict[str, Any]:
 
 def _python(url: str, *arguments: str) -> str:
     """Run a module, and give what it prints on stdout; its stderr is ours."""
-    child = subprocess.Popen(  # noqa: S603 - the command is our own
-        [sys.executable, "-m", *arguments],
-        env={**os.environ, "DATABASE_URL": url},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        # Ctrl-C comes to it once, from here: a second one would interrupt its cleaning up.
-        start_new_session=True,
-    )
+    interrupts: list[int] = []
+    # An interrupt amid the start would leave a child that nobody knows of.
+    handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
+        child = subprocess.Popen(  # noqa: S603 - the command is our own
+            [sys.executable, "-m", *arguments],
+            env={**os.environ, "DATABASE_URL": url},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Ctrl-C comes to it once, from here: a second one would interrupt its cleaning up.
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        for number in interrupts:
+            signal.raise_signal(number)
         told, _ = child.communicate()
     except BaseException:
         _interrupt(child)
