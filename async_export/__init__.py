@@ -22,7 +22,7 @@ from async_export.hooks import maybe_await
 from async_export.options import ResourceOptions
 from async_export.resources import ModelResource, Resource, resource_factory
 from async_export.results import ExportResult
-from async_export.run import ExportStream
+from async_export.streams import ExportStream
 
 __all__ = (
     "ConfigurationError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -21,7 +21,12 @@ from sqlalchemy.orm import Mapper
 
 from async_export.errors import ConfigurationError, ExportError, SourceError
 from async_export.postgres.codecs import exact_values
-from async_export.postgres.settings import PREPARE_TRANSACTION
+from async_export.postgres.settings import (
+    FOREIGN_SETTINGS,
+    PREPARE_TRANSACTION,
+    Foreign,
+    text_settings,
+)
 
 __all__ = (
     "DATABASE_ERRORS",
@@ -88,16 +93,42 @@ class Database:
         connection: The connection of that session.
         loader: Session that loads mapped objects; not the caller's, where they would stay with
             the loader options of the export.
+        is_own: Whether the transaction is the export's own.
+        foreign: Settings of the caller's transaction that give values another text.
     """
 
     session: AsyncSession
     connection: AsyncConnection
     loader: AsyncSession
+    is_own: bool = False
+    foreign: Foreign = ()
 
     @property
     def dialect(self) -> Dialect:
         """Dialect of the connection."""
         return self.connection.dialect
+
+    async def driver(self) -> asyncpg.Connection:
+        """The driver's own connection; its dialect's driver is asyncpg."""
+        fairy = await self.connection.get_raw_connection()
+        return fairy.driver_connection
+
+    @asynccontextmanager
+    async def reading(self, *, savepoint: bool) -> AsyncGenerator[asyncpg.Connection]:
+        """Give the driver's connection in a transaction where values have an export's text.
+
+        Args:
+            savepoint: Whether a failure must leave a transaction of the caller's usable.
+        """
+        driver = await self.driver()
+        if self.is_own:
+            yield driver
+            return
+        async with AsyncExitStack() as stack:
+            if savepoint or not driver.is_in_transaction():
+                await stack.enter_async_context(driver.transaction())
+            await stack.enter_async_context(text_settings(driver, self.foreign))
+            yield driver
 
     @property
     def is_postgresql(self) -> bool:
@@ -170,7 +201,7 @@ async def _enter(bind: Bind, stack: AsyncExitStack, arguments: dict[str, Any]) -
         options = _isolation(session.get_bind(**arguments))
         connection = await session.connection(arguments, execution_options=options)
     await _begin(connection)
-    return Database(session, connection, session)
+    return Database(session, connection, session, is_own=True)
 
 
 async def _join_session(
@@ -180,8 +211,9 @@ async def _join_session(
     if session.sync_session.autoflush:
         await session.flush()
     connection = await session.connection(arguments)
+    foreign = await _foreign_settings(connection)
     if session.sync_session.dispatch.do_orm_execute:
-        return Database(session, connection, session)
+        return Database(session, connection, session, foreign=foreign)
     own = AsyncSession(
         connection,
         sync_session_class=type(session.sync_session),
@@ -189,13 +221,20 @@ async def _join_session(
         autoflush=False,
     )
     stack.push_async_callback(_close, own)
-    return Database(session, connection, own)
+    return Database(session, connection, own, foreign=foreign)
 
 
 async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -> Database:
     session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
     stack.push_async_callback(_close, session)
-    return Database(session, connection, session)
+    return Database(session, connection, session, foreign=await _foreign_settings(connection))
+
+
+async def _foreign_settings(connection: AsyncConnection) -> Foreign:
+    """Look at the settings of the caller's transaction, which begins with that if it has not."""
+    if connection.dialect.driver != "asyncpg":
+        return ()
+    return [tuple(row) for row in await connection.execute(FOREIGN_SETTINGS)]
 
 
 def _isolation(bound: AsyncConnection | Engine | Connection) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from async_export.errors import ConfigurationError
 from async_export.types import CellForm
 from async_export.widgets import AutoWidget, Widget
 
-__all__ = ("DEPENDS", "Field", "depends", "read_path", "split_path")
+__all__ = ("DEPENDS", "NO_TEXT", "Field", "depends", "read_path", "split_path")
+
+NO_TEXT: Final = object()
+"""What `Field.database_text` gives of an object that the database did not render."""
 
 DEPENDS: Final = "__export_depends__"
 """Attribute of a hook that holds the paths it declares to read."""
@@ -77,6 +80,8 @@ class Field:
         form: Whether its cells are text or native; set for each export.
         keep_none: Whether None stays None in text cells; set for each export.
         reader: Reads its value from an instance; set for each export.
+        database_text: Finds the cell that the database rendered of an instance; set for each
+            export, None if it renders none.
 
     Raises:
         ConfigurationError: an argument is of another type.
@@ -107,6 +112,7 @@ class Field:
         self.form: CellForm = "text"
         self.keep_none = False
         self.reader: Callable[[Any], Any] | None = None
+        self.database_text: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Field {self.name or '?'}: {self.header}>"
@@ -128,6 +134,10 @@ class Field:
 
     def export(self, instance: Any, **kwargs: Any) -> Any:
         """Give the cell of *instance*: its value, through the widget."""
+        if self.database_text is not None:
+            text = self.database_text(instance)
+            if text is not NO_TEXT:
+                return text
         return self.cell(self.get_value(instance), **kwargs)
 
     def cell(self, value: Any, **kwargs: Any) -> Any:

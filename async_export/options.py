@@ -41,6 +41,8 @@ class ResourceOptions:
         native: Native cells (True) or text cells (False), whatever the format prefers.
         hook_concurrency: Rows of a batch whose async hooks run at once; output keeps its order.
         hooks_use_database: Whether hooks query through ``self.session``.
+        infer_reads: Whether hooks without ``@depends`` whose code leaves no doubt what they read
+            get light rows, too.
         max_rows: More rows than this are a LimitError; None for no limit.
         on_error: What a failing row does: stop the export, be skipped and counted, or call
             a function with the RowError, that skips the row by returning.
@@ -62,6 +64,7 @@ class ResourceOptions:
     native: bool | None = None
     hook_concurrency: int = 1
     hooks_use_database: bool = False
+    infer_reads: bool = True
     max_rows: int | None = None
     on_error: OnError = "raise"
     on_unrepresentable: Literal["text", "error", "null"] = "text"
@@ -77,6 +80,7 @@ class ResourceOptions:
         self._check_choice("on_unrepresentable", ("text", "error", "null"))
         self._check_choice("native", (True, False, None))
         self._check_choice("hooks_use_database", (True, False))
+        self._check_choice("infer_reads", (True, False))
         loads = self.load if isinstance(self.load, list | tuple) else [None]
         if not all(isinstance(each, ExecutableOption) for each in loads):
             raise ConfigurationError("load takes loader options: [selectinload(Book.author)]")

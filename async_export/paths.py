@@ -66,6 +66,8 @@ class PathTarget:
         """Give a function that reads the value from a mapped object."""
         if self.leaf == "to_many":
             return self._many_reader()
+        if self.leaf == "column" and self.is_stored and not self.relations and not self.tail:
+            return _loaded_reader(self.name)
         steps = (*self.relations, self.name, *self.tail)
         return lambda instance: read_path(instance, steps)
 
@@ -81,6 +83,18 @@ class PathTarget:
             )
 
         return read
+
+
+def _loaded_reader(name: str) -> Callable[[Any], Any]:
+    """Read a column that is loaded where SQLAlchemy keeps it, past its descriptor."""
+
+    def read(instance: Any) -> Any:
+        try:
+            return instance.__dict__[name]
+        except KeyError:
+            return getattr(instance, name)
+
+    return read
 
 
 def _sorter(relationship: RelationshipProperty[Any]) -> Callable[[Any], list[Any]]:

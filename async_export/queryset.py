@@ -10,17 +10,18 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, Final, Protocol
 
+import asyncpg
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncResult
 
 from async_export.binds import DATABASE_ERRORS, Database, cancelled_once, source_error
-from async_export.errors import ConfigurationError, SourceError
+from async_export.errors import ConfigurationError, ExportError, SourceError
 from async_export.postgres.codecs import UnrepresentableError
 
-__all__ = ("BatchSize", "IterableSource", "ResultSource", "Source")
+__all__ = ("BatchSize", "CursorSource", "IterableSource", "ResultSource", "Source")
 
 FIRST_BATCH: Final = 100
 """Rows of the first batch, before anything is known about what they cost."""
@@ -152,6 +153,48 @@ class ResultSource:
         # A lost connection has told of itself already.
         with suppress(*DATABASE_ERRORS):
             await self._result.close()
+
+
+class CursorSource:
+    """Rows of a statement from asyncpg's own cursor, whose connection is free between fetches.
+
+    Args:
+        database: Where to run.
+        sql: The statement, without parameters.
+    """
+
+    def __init__(self, database: Database, sql: str) -> None:
+        self._database = database
+        self._sql = sql
+        self._stack = AsyncExitStack()
+        self.fetched = 0
+
+    async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
+        """Give lists of rows."""
+        try:
+            reading = self._database.reading(savepoint=False)
+            driver = await self._stack.enter_async_context(reading)
+            cursor = await cancelled_once(_opened(driver, self._sql))
+            while True:
+                size.begin()
+                rows = await cancelled_once(cursor.fetch(size.rows))
+                if not rows:
+                    return
+                self.fetched += len(rows)
+                yield rows
+        except ExportError:
+            raise
+        except Exception as error:
+            raise _failed(error, self.fetched) from error
+
+    async def aclose(self) -> None:
+        """Leave the transaction as it was; its cursor goes with it."""
+        with suppress(*DATABASE_ERRORS):
+            await self._stack.aclose()
+
+
+async def _opened(driver: asyncpg.Connection, sql: str) -> Any:
+    return await driver.cursor(sql)
 
 
 def _failed(error: BaseException, rows: int) -> Exception:

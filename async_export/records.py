@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from traceback import walk_tb
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -21,12 +22,16 @@ from async_export.rows import UndeclaredReadError
 from async_export.types import Cell
 from async_export.widgets import has_text
 
-__all__ = ("CellMaker", "RecordMaker", "hint_of")
+__all__ = ("CellMaker", "RecordMaker", "Turns", "hint_of")
 
 SLICE: Final = 0.002
 """Seconds of work after which the event loop gets a turn."""
 
 _Record: TypeAlias = list[Cell]
+
+
+def _absent(_row: Any) -> None:
+    """Make nothing: the cell is in the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +40,23 @@ class CellMaker:
 
     Attributes:
         name: Name of the field, or of the hook that makes the whole record.
-        make: Gives the cell.
+        make: Gives the cell; not called where there is a `position`.
+        of: Gives what it is made of; None for the row itself.
+        position: Where the cell is in the row, if it has not to be made.
         is_async: Whether `make` always gives an awaitable.
         is_hook: Whether somebody else wrote `make`, so that it may give an awaitable although
             nothing says so.
     """
 
     name: str
-    make: Callable[[Any], Any]
+    make: Callable[[Any], Any] = _absent
+    of: Callable[[Any], Any] | None = None
+    position: int | None = None
     is_async: bool = False
     is_hook: bool = False
 
 
-class _Turns:
+class Turns:
     """When the event loop gets a turn: after every two milliseconds, for all workers together.
 
     Attributes:
@@ -57,6 +66,11 @@ class _Turns:
     def __init__(self) -> None:
         self.due = time.perf_counter() + SLICE
         self._given: asyncio.Event | None = None
+
+    async def give_when_due(self) -> None:
+        """Give the loop its turn if two milliseconds have gone."""
+        if time.perf_counter() > self.due:
+            await self.give()
 
     async def give(self) -> None:
         """Give the loop its turn; a worker that comes while another one does waits for that."""
@@ -101,7 +115,7 @@ class RecordMaker:
         on_error: OnError,
         concurrency: int,
     ) -> None:
-        self._cells = cells
+        self._names = [each.name for each in cells]
         self._width = width
         self._whole = whole
         self._subject = subject
@@ -109,13 +123,16 @@ class RecordMaker:
         self._on_error = on_error
         self._concurrency = concurrency
         self._is_async = any(each.is_async for each in cells)
-        self._hooks = [i for i, each in enumerate(cells) if each.is_hook and not each.is_async]
         self._plain_types: set[type] = set()
+        self._awaitables: list[Any] = []
+        names = {"plain": self._plain_types, "subject": subject}
+        self._make = _compiled(cells, {**names, "settle": self._noted})
+        self._make_async = _compiled(cells, {**names, "settle": self._settled}, is_async=True)
         self.rows = 0
         self.skipped = 0
 
-    async def records(self, rows: Sequence[Any]) -> list[_Record]:
-        """Make the records of *rows*, in order; without those that were skipped.
+    async def records(self, rows: Sequence[Any]) -> list[_Record | None]:
+        """Make the records of *rows*, in order; None for those that were skipped.
 
         Raises:
             RowError: a row failed, and ``on_error`` says to raise.
@@ -124,35 +141,36 @@ class RecordMaker:
         if not self._is_async:
             await self._make_plain(rows, made)
         rest = rows[len(made) :]
-        if self._concurrency > 1:
+        if self._concurrency > 1 and rest:
             made += await self._make_concurrently(rest, self.rows + 1 + len(made))
-        else:
+        elif rest:
             await self._make_in_turn(rest, made)
         self.rows += len(rows)
-        return [record for record in made if record is not None]
+        return made
 
     async def _make_plain(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make records without awaiting; stop after a row in which something has to be awaited."""
-        turns = _Turns()
+        turns = Turns()
+        make, clock = self._make, time.perf_counter
         for number, row in enumerate(rows, self.rows + 1):
             try:
-                record = self._plain_record(row, number)
+                record = make(row)
+            except Exception as error:  # noqa: BLE001 - a hook may raise anything
+                self._close()
+                made.append(await self._failed(error, row, number, _place_of(error)))
+            else:
                 if self._is_async:
-                    record = await self._settled(record, row, number)
-                made.append(record)
-            except RowError as error:
-                await self._failed(error)
-                made.append(None)
-            if self._is_async:
-                return
-            if time.perf_counter() > turns.due:
+                    made.append(await self._awaited(record, row, number))
+                    return
+                made.append(self._unwrapped(record) if self._whole else record)
+            if clock() > turns.due:
                 await turns.give()
 
     async def _make_in_turn(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make one record after the other; the event loop gets a turn every two milliseconds."""
-        turns = _Turns()
+        turns = Turns()
         for number, row in enumerate(rows, self.rows + 1 + len(made)):
-            made.append(await self._tolerated(row, number))
+            made.append(await self._async_record(row, number))
             if time.perf_counter() > turns.due:
                 await turns.give()
 
@@ -161,14 +179,14 @@ class RecordMaker:
         made: list[_Record | None] = [None] * len(rows)
         todo = iter(enumerate(rows))
         errors: dict[int, Exception] = {}
-        turns = _Turns()
+        turns = Turns()
 
         async def work(scope: anyio.CancelScope) -> None:
             for index, row in todo:
                 if time.perf_counter() > turns.due:
                     await turns.give()
                 try:
-                    made[index] = await self._tolerated(row, first + index)
+                    made[index] = await self._async_record(row, first + index)
                 except Exception as error:  # noqa: BLE001 - raised below, by itself
                     errors[index] = error
                     scope.cancel()
@@ -180,72 +198,54 @@ class RecordMaker:
             raise errors[min(errors)]
         return made
 
-    async def _tolerated(self, row: Any, number: int) -> _Record | None:
+    async def _async_record(self, row: Any, number: int) -> _Record | None:
         """Make a record; None for a row that ``on_error`` lets fail."""
         try:
-            return await self._async_record(row, number)
-        except RowError as error:
-            await self._failed(error)
-            return None
+            record = await self._make_async(row)
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+            return await self._failed(error, row, number, _place_of(error))
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
             # A hook awaited something that was cancelled; a task group would take that for its
             # own cancellation, and the row would be lost without a word.
-            await self._failed(self._row_error(error, row, number, 0))
-            return None
+            return await self._failed(error, row, number, _place_of(error))
+        return self._unwrapped(record) if self._whole else record
 
-    def _plain_record(self, row: Any, number: int) -> _Record:
-        """Make a record, and note when one of its cells has to be awaited."""
-        cells: _Record = []
+    async def _awaited(self, record: _Record, row: Any, number: int) -> _Record | None:
+        """Await what turned out to be awaitable in *record*."""
+        place = 0
         try:
-            subject = row if self._subject is None else self._subject(row)
-            for each in self._cells:
-                cells.append(each.make(subject))  # its length tells which one failed
-        except Exception as error:
-            _close(cells)
-            raise self._row_error(error, row, number, len(cells)) from error
-        for position in self._hooks:
-            kind = type(cells[position])
-            if kind not in self._plain_types:
-                if hasattr(kind, "__await__"):
-                    self._is_async = True
-                    continue
-                try:
-                    self._check_type(kind)
-                except TypeError as error:
-                    raise self._row_error(error, row, number, position) from error
-        return cells if not self._whole or self._is_async else self._unwrapped(cells)
-
-    async def _settled(self, cells: _Record, row: Any, number: int) -> _Record:
-        """Await those of *cells* that are awaitable."""
-        position = 0
-        try:
-            for position, cell in enumerate(cells):
+            for place, cell in enumerate(record):
                 if hasattr(cell, "__await__"):
-                    cells[position] = await cell
-                    self._check_type(type(cells[position]))
-        except Exception as error:
-            raise self._row_error(error, row, number, position) from error
+                    record[place] = await self._settled(cell)
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+            return await self._failed(error, row, number, place)
         finally:
-            _close(cells)
-        return self._unwrapped(cells) if self._whole else cells
+            self._close()
+        return self._unwrapped(record) if self._whole else record
 
-    async def _async_record(self, row: Any, number: int) -> _Record:
-        cells: _Record = []
-        try:
-            subject = row if self._subject is None else self._subject(row)
-            for each in self._cells:
-                cell = each.make(subject)
-                if each.is_async:
-                    cell = await cell
-                if each.is_hook and type(cell) not in self._plain_types:
-                    cell = await maybe_await(cell)
-                    self._check_type(type(cell))
-                cells.append(cell)
-        except Exception as error:
-            raise self._row_error(error, row, number, len(cells)) from error
-        return self._unwrapped(cells) if self._whole else cells
+    def _noted(self, cell: Cell) -> Cell:
+        """Note that a cell of a new type is awaitable, or that it is none."""
+        if hasattr(cell, "__await__"):
+            self._is_async = True
+            self._awaitables.append(cell)
+        else:
+            self._check_type(type(cell))
+        return cell
+
+    async def _settled(self, cell: Cell) -> Cell:
+        """Await a cell of a new type if it is awaitable."""
+        cell = await maybe_await(cell)
+        self._check_type(type(cell))
+        return cell
+
+    def _close(self) -> None:
+        """Close the coroutines that nobody will await."""
+        for each in self._awaitables:
+            if inspect.iscoroutine(each):
+                each.close()
+        self._awaitables.clear()
 
     def _check_type(self, kind: type) -> None:
         """Refuse what has no text; look at each type once."""
@@ -262,13 +262,24 @@ class RecordMaker:
         if not isinstance(record, list | tuple) or len(record) != self._width:
             seen = len(record) if isinstance(record, list | tuple) else type(record).__name__
             raise ConfigurationError(
-                f"{self._cells[0].name} gave {seen} cells for {self._width} columns"
+                f"{self._names[0]} gave {seen} cells for {self._width} columns"
             )
         return list(record)
 
-    def _row_error(self, error: BaseException, row: Any, number: int, position: int) -> RowError:
-        name = self._cells[min(position, len(self._cells) - 1)].name
-        return RowError(number, name, type(error).__name__, self._key_of(row), hint_of(error))
+    async def _failed(
+        self, error: BaseException, row: Any, number: int, place: int
+    ) -> _Record | None:
+        """Do with a failed row what ``on_error`` says; give None, which stands for it."""
+        name = self._names[min(place, len(self._names) - 1)]
+        kind = type(error).__name__
+        failure = RowError(number, name, kind, self._key_of(row), hint_of(error))
+        failure.__cause__ = error
+        if self._on_error == "raise":
+            raise failure
+        if callable(self._on_error):
+            await maybe_await(self._on_error(failure))
+        self.skipped += 1
+        return None
 
     def _key_of(self, row: Any) -> Any:
         try:
@@ -276,20 +287,52 @@ class RecordMaker:
         except Exception:  # noqa: BLE001 - the key only adds to an error that is on its way
             return None
 
-    async def _failed(self, error: RowError) -> None:
-        """Do with a failed row what ``on_error`` says."""
-        if self._on_error == "raise":
-            raise error
-        if callable(self._on_error):
-            await maybe_await(self._on_error(error))
-        self.skipped += 1
+
+_CODE: Final = "<record>"
+_FIRST_LINE: Final = 4
 
 
-def _close(cells: _Record) -> None:
-    """Close the coroutines that nobody will await."""
-    for cell in cells:
-        if inspect.iscoroutine(cell):
-            cell.close()
+def _compiled(
+    cells: Sequence[CellMaker], names: dict[str, Any], *, is_async: bool = False
+) -> Callable[[Any], Any]:
+    """Write the function that makes one record, so that no row asks again how.
+
+    Each cell has a line of its own, by which a traceback tells which one failed.
+
+    Args:
+        cells: The makers.
+        names: ``subject`` of a row, or None; ``plain``, the types of cells that were looked at
+            before; ``settle``, which looks at the others.
+        is_async: Whether it awaits.
+    """
+    wait = "await " if is_async else ""
+    lines = [
+        f"{'async ' if is_async else ''}def record(row):",
+        "    row = subject(row)" if names["subject"] is not None else "    # the row itself",
+        "    return [",
+    ]
+    for place, each in enumerate(cells):
+        made = f"make_{place}({'row' if each.of is None else f'of_{place}(row)'})"
+        if each.position is not None:
+            made = f"row[{each.position}]"
+        if each.is_async:
+            made = wait + made
+        if each.is_hook:
+            made = f"cell if type(cell := {made}) in plain else {wait}settle(cell)"
+        lines.append(f"        {made},")
+    source = "\n".join([*lines, "    ]"])
+    names["__name__"] = __name__
+    for place, each in enumerate(cells):
+        names |= {f"make_{place}": each.make, f"of_{place}": each.of}
+    exec(compile(source, _CODE, "exec"), names)  # noqa: S102 - no text of anybody else's is in it
+    function: Callable[[Any], Any] = names["record"]
+    return function
+
+
+def _place_of(error: BaseException) -> int:
+    """Find which cell failed."""
+    line = next((n for f, n in walk_tb(error.__traceback__) if f.f_code.co_filename == _CODE), 0)
+    return max(0, line - _FIRST_LINE)
 
 
 _DECLARE = (

@@ -36,9 +36,10 @@ from async_export.options import ALL, ResourceOptions
 from async_export.paths import has_attribute, key_names
 from async_export.plan import CellSpec
 from async_export.results import ExportResult
-from async_export.run import ExportStream, Run, running
+from async_export.run import Run, running
 from async_export.sinks import FileSink, make_sink
 from async_export.sqltypes import widget_for_type
+from async_export.streams import ExportStream
 from async_export.types import Kind, Record
 from async_export.widgets import Widget
 
@@ -293,7 +294,7 @@ class Resource:
             UnknownNameError: there is no such format.
         """
         encoder = make_encoder(format)
-        spec = CellSpec(self._form(encoder), self._natives(encoder))
+        spec = self._spec(encoder)
         return ExportStream(
             lambda: self._begin(queryset, spec, fields, kwargs), encoder, self.options.chunk_size
         )
@@ -337,7 +338,7 @@ class Resource:
         The hooks up to ``get_export_headers`` run, as they would for the export.
         """
         encoder = make_encoder(format)
-        spec = CellSpec(self._form(encoder), self._natives(encoder))
+        spec = self._spec(encoder)
         async with self._begin(queryset, spec, fields, kwargs) as run:
             return explain_plan(run.plan, run.dialect)
 
@@ -442,8 +443,13 @@ class Resource:
             return "native" if self.options.native else "text"
         return "text" if encoder is None else encoder.cells
 
-    def _natives(self, encoder: Encoder) -> frozenset[Kind]:
-        return encoder.natives if encoder.cells == "native" else frozenset(Kind)
+    def _spec(self, encoder: Encoder) -> CellSpec:
+        natives = encoder.natives if encoder.cells == "native" else frozenset(Kind)
+        form = self._form(encoder)
+        # An encoder of somebody else's need not have it.
+        copy_form = getattr(encoder, "copy_form", None)
+        copied = copy_form() if copy_form is not None and form == encoder.cells else None
+        return CellSpec(form, natives, copied)
 
     async def _find_later(self, names: Awaitable[Sequence[str]]) -> list[Field]:
         return self._find_fields(await names)

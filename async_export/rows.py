@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from operator import itemgetter
+from typing import Any, ClassVar, Final, TypeAlias
 
-__all__ = ("LightRow", "Related", "UndeclaredReadError", "light_row_class")
+__all__ = (
+    "NEVER",
+    "LightRow",
+    "Related",
+    "UndeclaredReadError",
+    "Value",
+    "Values",
+    "light_row_class",
+)
 
 
 class UndeclaredReadError(Exception):
@@ -16,21 +25,57 @@ class UndeclaredReadError(Exception):
     """
 
 
+NEVER: Final = object()
+"""A cell that there never is, for values of which none is None without a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Where a light row has one of its values.
+
+    Attributes:
+        position: Its position in the cells of a row.
+        decode: Makes of that cell what the mapped object would have, when a hook reads it; None
+            if the cell is the value.
+        null: The cell of which that is None, without a look by `decode`.
+    """
+
+    position: int
+    decode: Callable[[Any], Any] | None = None
+    null: Any = NEVER
+
+    def of_cell(self) -> Callable[[Any], Any]:
+        """Give the function that makes the value of its cell."""
+        decode, null = self.decode, self.null
+        if decode is None:
+            return lambda cell: cell
+        return lambda cell: None if cell == null else decode(cell)
+
+    def reader(self) -> Callable[[Any], Any]:
+        """Give the function that reads the value from the cells of a row."""
+        position, decode, null = self.position, self.decode, self.null
+        if decode is None:
+            return itemgetter(position)
+        return lambda cells: None if cells[position] == null else decode(cells[position])
+
+
 @dataclass(frozen=True, slots=True)
 class Related:
     """Where a related row has its values.
 
     Attributes:
-        presence: Position of a column that is null only if there is no related row.
-        values: Positions of its columns, and of rows related to it.
+        presence: Position of a cell that is null only if there is no related row.
+        values: Its values, and rows related to it.
+        null: What that cell is when it is null.
     """
 
     presence: int
     values: Mapping[str, Values]
+    null: Any = None
 
 
-Values: TypeAlias = int | Related
-"""Position of a value in the cells of a row, or where the values of a related row are."""
+Values: TypeAlias = Value | Related
+"""Where a value is, or the values of a related row are."""
 
 
 class LightRow:
@@ -73,15 +118,23 @@ def light_row_class(values: Mapping[str, Values], hook: str, path: str = "") -> 
     return type("LightRow", (LightRow,), members)
 
 
-def _value(position: int) -> property:
-    return property(lambda row: row._cells[position])  # noqa: SLF001 - its own class's
+def _value(value: Value) -> property:
+    position, decode, null = value.position, value.decode, value.null
+    if decode is None:
+        return property(lambda row: row._cells[position])  # noqa: SLF001 - its own class's
+
+    def read(row: LightRow) -> Any:
+        cell = row._cells[position]  # noqa: SLF001 - its own class's
+        return None if cell == null else decode(cell)
+
+    return property(read)
 
 
 def _related(related: Related, row_class: type[LightRow]) -> property:
-    presence = related.presence
+    presence, null = related.presence, related.null
 
     def read(row: LightRow) -> LightRow | None:
         cells = row._cells  # noqa: SLF001 - its own class's
-        return None if cells[presence] is None else row_class(cells)
+        return None if cells[presence] == null else row_class(cells)
 
     return property(read)

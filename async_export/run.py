@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any, Protocol
 
-import anyio
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, column
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from async_export.binds import Bind, Database, open_database
+from async_export.binds import DATABASE_ERRORS, Bind, Database, open_database, source_error
 from async_export.declare import mapper_of
 from async_export.errors import (
     ConfigurationError,
-    EncodeError,
     ExportError,
-    ExportStateError,
-    FormatLimitError,
     LimitError,
     RowError,
+    SourceError,
 )
 from async_export.fields import Field
-from async_export.formats import Encoder
 from async_export.hooks import Hooks, is_overridden, maybe_await
 from async_export.plan import CellSpec, Plan, compile_plan
-from async_export.queryset import BatchSize, IterableSource, ResultSource, Source
+from async_export.postgres.copying import CopyOut
+from async_export.postgres.describing import describe
+from async_export.queryset import BatchSize, CursorSource, IterableSource, ResultSource, Source
 from async_export.records import RecordMaker, hint_of
 from async_export.results import ExportResult
 from async_export.statements import Queried, is_statement, look_at
 from async_export.types import Record
 
-__all__ = ("ExportStream", "Run", "RunnableHooks", "running")
+__all__ = ("Run", "RunnableHooks", "running")
 
 
 class RunnableHooks(Hooks, Protocol):
@@ -64,6 +60,7 @@ class Run:
         plan: The compiled plan.
         queryset: What is exported, as ``filter_export`` gave it.
         rows: Records made so far.
+        batch_size: How many rows are worked on at once.
         batch_bytes: Bytes that the last batch made, for the size of the next one; set by whoever
             encodes.
     """
@@ -82,7 +79,7 @@ class Run:
         self._kwargs = kwargs
         self._source: Source | None = None
         self._maker: RecordMaker | None = None
-        self._size = BatchSize(hooks.options.batch_size)
+        self.batch_size = BatchSize(hooks.options.batch_size)
 
     @property
     def dialect(self) -> Dialect | None:
@@ -106,7 +103,7 @@ class Run:
         fields = await maybe_await(hooks.get_export_fields(selected))
         hooks.plan_fields(fields)
         headers = await maybe_await(hooks.get_export_headers(selected))
-        self.plan = compile_plan(
+        self.plan = await compile_plan(
             hooks,
             fields,
             headers,
@@ -135,24 +132,63 @@ class Run:
             SourceError: the rows could not be fetched.
         """
         assert self._maker is not None
-        limit = self.hooks.options.max_rows
         async with aclosing(self._fetched()) as batches:
             async for rows in batches:
                 await self._prepare_batch(rows)
-                records: list[Record] = list(await self._maker.records(rows))
-                self.rows += len(records)
-                if limit is not None and self.rows > limit:
-                    raise LimitError("max_rows", limit)
+                made = await self._maker.records(rows)
+                records: list[Record] = [record for record in made if record is not None]
+                self.count(len(records))
                 self.batch_bytes = 0
                 yield records
-                self._size.learn(len(rows), self.batch_bytes)
+                self.batch_size.learn(len(rows), self.batch_bytes)
+
+    async def copied(self) -> AsyncGenerator[bytes, None]:
+        """Give what COPY writes, as it comes, in whole rows.
+
+        Raises:
+            SourceError: the database refuses, or is lost, or tells another number of rows.
+        """
+        assert self._database is not None
+        assert self.plan.copy is not None
+        try:
+            async with self._database.reading(savepoint=True) as driver:
+                output = CopyOut(driver, self.plan.copy.sql, **self.plan.copy.form.options)
+                async with aclosing(output.chunks()) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        except DATABASE_ERRORS as error:
+            raise source_error(error, self.rows) from error
+        if output.rows != self.rows + self.skipped:
+            raise SourceError(
+                f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows
+            )
+
+    async def make(self, rows: Sequence[Any]) -> list[Any]:
+        """Make the cells of hooks for rows of `copied`; None for a row that is skipped.
+
+        Raises:
+            RowError: a hook or widget failed.
+        """
+        assert self._maker is not None
+        return await self._maker.records(rows)
+
+    def count(self, records: int) -> None:
+        """Count records that were made.
+
+        Raises:
+            LimitError: there are more than ``max_rows``.
+        """
+        self.rows += records
+        limit = self.hooks.options.max_rows
+        if limit is not None and self.rows > limit:
+            raise LimitError("max_rows", limit)
 
     async def fetch(self, queryset: Any) -> AsyncGenerator[Sequence[Any], None]:
         """Give batches of what stands for each row of *queryset*: its mapped objects, or rows."""
         source = await self._open(queryset)
         subject = self.plan.subject
         try:
-            async with aclosing(source.batches(self._size)) as batches:
+            async with aclosing(source.batches(self.batch_size)) as batches:
                 async for rows in batches:
                     if subject is None:
                         yield rows
@@ -203,16 +239,39 @@ class Run:
         queried = look_at(queryset)
         if queried.mapper is not None:
             return queried
+        if self._database is not None and self._database.dialect.driver == "asyncpg":
+            names = await self._described(queried)
+            if names is not None:
+                return self._with_columns(queried, names)
         source = await self._open_result(queryset, orm=False)
         self._source = source
+        return self._with_columns(queried, source.names)
+
+    async def _described(self, queried: Queried) -> Sequence[str] | None:
+        """Ask the server for the names of the columns, without running anything."""
+        assert self._database is not None
+        dialect = self._database.dialect
+        options = {"render_postcompile": True}
+        try:
+            sql = str(queried.statement.compile(dialect=dialect, compile_kwargs=options))
+        except SQLAlchemyError:
+            return None
+        try:
+            return [each.name for each in await describe(await self._database.driver(), sql)]
+        except DATABASE_ERRORS as error:
+            raise source_error(error) from error
+
+    def _with_columns(self, queried: Queried, names: Sequence[str]) -> Queried:
         typed = list(queried.columns.values())
-        if isinstance(queryset, TextClause) or len(typed) != len(source.names):
-            typed = [None] * len(source.names)
-        _check_columns(source.names)
-        self.hooks.adopt_columns(source.names)
-        return Queried(
-            queryset, columns=dict(zip(source.names, typed, strict=True)), fixed=queried.fixed
-        )
+        if isinstance(queried.statement, TextClause) or len(typed) != len(names):
+            typed = [None] * len(names)
+        _check_columns(names)
+        self.hooks.adopt_columns(names)
+        columns = dict(zip(names, typed, strict=True))
+        statement = queried.statement
+        if isinstance(statement, TextClause):
+            statement = statement.columns(*map(column, names))
+        return Queried(statement, columns=columns, fixed=queried.fixed)
 
     def _iterates(self) -> bool:
         """Tell whether hooks of the resource's own fetch the rows."""
@@ -224,7 +283,7 @@ class Run:
             items = await maybe_await(self.hooks.iter_queryset(self.queryset))
             source: Source = IterableSource(items)
             if self.plan.annotates:
-                self._size = BatchSize(1)
+                self.batch_size = BatchSize(1)
         elif is_overridden(self.hooks.iter_batches):
             own = await maybe_await(self.hooks.iter_batches(self.queryset))
             source = IterableSource(own)
@@ -234,16 +293,19 @@ class Run:
             return
         else:
             self._source = source = self._source or await self._open(self.queryset)
-        async with aclosing(source.batches(self._size)) as batches:
+        async with aclosing(source.batches(self.batch_size)) as batches:
             async for rows in batches:
                 yield rows
 
     async def _open(self, queryset: Any) -> Source:
         if not is_statement(queryset):
             return IterableSource(queryset)
-        statement = self.plan.statement if queryset is self.queryset else queryset
-        orm = self.plan.strategy == "instances"
-        return await self._open_result(statement, orm=orm)
+        plan = self.plan
+        if queryset is self.queryset and plan.transport == "cursor":
+            assert self._database is not None
+            return CursorSource(self._database, plan.sql)
+        statement = plan.statement if queryset is self.queryset else queryset
+        return await self._open_result(statement, orm=plan.strategy == "instances")
 
     async def _open_result(self, statement: Any, *, orm: bool) -> ResultSource:
         if self._database is None:
@@ -251,7 +313,9 @@ class Run:
                 "the queryset is a statement, and the resource has no bind to run it on: "
                 f"{type(self.hooks).__name__}(engine)"
             )
-        return await ResultSource.open(self._database, statement, orm=orm, rows=self._size.rows)
+        return await ResultSource.open(
+            self._database, statement, orm=orm, rows=self.batch_size.rows
+        )
 
     async def _prepare_batch(self, rows: Sequence[Any]) -> None:
         assert self._maker is not None
@@ -325,171 +389,3 @@ def _needs_database(hooks: Hooks, queryset: Any) -> bool:
     if queryset is None or is_statement(queryset) or hooks.options.hooks_use_database:
         return True
     return any(is_overridden(hook) for hook in (hooks.prepare_batch, hooks.filter_export))
-
-
-FIRST_PIECE: Final = 16
-"""Records that are encoded together at first, before their width is known."""
-
-PIECE_BYTES: Final = 262_144
-"""Bytes that are encoded together, from then on."""
-
-
-class ExportStream:
-    """The bytes of one export, as they are made.
-
-    Use it once, as ``async with resource.stream("csv") as stream``. Entering goes through the
-    workflow and makes the first chunk, so that errors of configuration and SQL raise there.
-    Later errors raise from the iteration. Leaving early closes cursor and connection.
-
-    Attributes:
-        content_type: Media type of the format.
-        extension: Ending of its files, without the dot.
-    """
-
-    def __init__(
-        self,
-        begin: Callable[[], AbstractAsyncContextManager[Run]],
-        encoder: Encoder,
-        chunk_size: int,
-    ) -> None:
-        self._begin = begin
-        self._encoder = encoder
-        self._chunk_size = chunk_size
-        self._state = "new"
-        self._stack = AsyncExitStack()
-        self._first = b""
-        self._piece_rows = FIRST_PIECE
-        self._encoded = 0
-        self._run: Run | None = None
-        self._result: ExportResult | None = None
-        self.content_type = encoder.content_type
-        self.extension = encoder.extension
-
-    @property
-    def rows(self) -> int:
-        """Records made so far, for whoever shows progress."""
-        return 0 if self._run is None else self._run.rows
-
-    @property
-    def result(self) -> ExportResult:
-        """What was made; there is one only after the last chunk.
-
-        Raises:
-            ExportStateError: the stream has not come to its end.
-        """
-        if self._result is None:
-            raise ExportStateError("a stream has its result after its last chunk")
-        return self._result
-
-    async def __aenter__(self) -> Self:
-        if self._state != "new":
-            raise ExportStateError("a stream serves once; ask the resource for another one")
-        self._state = "closed"  # should entering fail
-        async with AsyncExitStack() as stack:
-            self._run = run = await stack.enter_async_context(self._begin())
-            self._chunks = await stack.enter_async_context(aclosing(self._make_chunks(run)))
-            self._first = await anext(self._chunks)
-            self._stack = stack.pop_all()
-        self._state = "open"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        self._state = "closed"
-        return await self._stack.__aexit__(kind, error, traceback)
-
-    def __aiter__(self) -> Self:
-        if self._state != "open":
-            raise ExportStateError("iterate inside 'async with resource.stream(...) as stream:'")
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._state != "open":
-            raise ExportStateError("the stream is closed")
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        try:
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            if self._result is None:
-                raise ExportStateError("the export failed before its end") from None
-            raise
-
-    async def _make_chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
-        """Make chunks of at least `chunk_size` bytes, but for the first and the last one."""
-        encoder, columns = self._encoder, run.plan.columns
-        unused = copy.copy(encoder)
-        digest = hashlib.sha256()
-        total = size = 0
-        waiting = [encoder.begin(columns)]
-        first = True
-
-        def take() -> bytes:
-            nonlocal first, size, total, waiting
-            chunk = b"".join(waiting)
-            first, size, waiting = False, 0, []
-            digest.update(chunk)
-            total += len(chunk)
-            return chunk
-
-        async with aclosing(run.batches()) as batches:
-            async for records in batches:
-                if encoder.max_rows is not None and run.rows > encoder.max_rows:
-                    raise FormatLimitError(f"{encoder.name} holds {encoder.max_rows} rows at most")
-                for piece in self._pieces(records):
-                    encoded = await self._encode(piece, run, unused)
-                    run.batch_bytes += len(encoded)
-                    waiting.append(encoded)
-                    size += len(encoded)
-                    if size >= self._chunk_size:
-                        yield take()
-                if first and size:
-                    yield take()
-        waiting.append(encoder.end())
-        is_first = first
-        last = take()
-        result = run.result(encoder.name, total, digest.hexdigest())
-        await run.finish(result)
-        self._result = result
-        # The first chunk is awaited on entering: an export of no bytes has an empty one.
-        if last or is_first:
-            yield last
-
-    def _pieces(self, records: list[Record]) -> Iterator[list[Record]]:
-        """Cut a batch where its output would become long, as it does with wide rows."""
-        done = 0
-        while done < len(records):
-            end = done + max(1, self._piece_rows)
-            yield records[done:end]
-            done = end
-
-    async def _encode(self, records: Sequence[Record], run: Run, unused: Encoder) -> bytes:
-        try:
-            if self._encoder.offload:
-                encoded = await anyio.to_thread.run_sync(self._encoder.encode, records)
-            else:
-                encoded = self._encoder.encode(records)
-        except EncodeError as error:
-            raise _located(error, unused, run, records, self._encoded) from error
-        self._piece_rows = PIECE_BYTES * len(records) // max(len(encoded), 1)
-        self._encoded += len(records)
-        return encoded
-
-
-def _located(
-    error: EncodeError, unused: Encoder, run: Run, records: Sequence[Record], before: int
-) -> EncodeError:
-    """Say in which row a cell could not be encoded, by encoding them one by one."""
-    probe = copy.copy(unused)
-    probe.begin(run.plan.columns)
-    for number, record in enumerate(records, before + 1):
-        try:
-            probe.encode([record])
-        except EncodeError:
-            return type(error)(f"record {number}: {error}")
-    return error

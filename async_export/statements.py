@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     cast,
     func,
     inspect,
+    literal_column,
     select,
     type_coerce,
 )
@@ -145,57 +146,96 @@ def _fixed(statement: Any) -> str:
 
 
 class RowSelect:
-    """Builds the SELECT of exactly the columns that an export reads.
+    """Finds the columns that an export reads, and builds the SELECT of those.
 
     To-one relations become LEFT JOINs of an alias for each relation path, so that no row is
-    lost or doubled; to-many relations become arrays, aggregated in a scalar subquery.
+    lost or doubled; to-many relations become arrays or texts, aggregated in a scalar subquery.
+    A statement that selects columns instead of a mapped class is wrapped as a subquery.
+
+    Args:
+        queried: What is selected from.
+
+    Attributes:
+        kept: By name, the labelled columns that stand beside a mapped class.
     """
 
     def __init__(self, queried: Queried) -> None:
-        self._queried = queried
         self._entities: dict[tuple[str, ...], Any] = {(): queried.entity}
         self._joins: list[Any] = []
-        self._columns: list[ColumnElement[Any]] = []
-        self._positions: dict[Any, int] = {}
-        # Kept, for the queryset may order by the name of one.
-        for name in queried.columns:
-            self.add_column(name)
+        self._is_named = False
+        self._statement = queried.statement
+        self._labels: Mapping[str, Any] = queried.columns
+        self.kept: Mapping[str, Any] = {} if queried.mapper is None else queried.columns
+        if queried.mapper is None:
+            # As a subquery it keeps its order, and set-returning functions among its columns.
+            wrapped = queried.statement.subquery()
+            self._labels = dict(zip(queried.columns, wrapped.columns, strict=True))
+            self._statement = select(*wrapped.columns)
 
-    def add_column(self, name: str) -> int:
-        """Select a labelled column of the queryset; give its position."""
-        return self._add(("label", name), self._queried.columns[name])
+    def label(self, name: str) -> ColumnElement[Any]:
+        """Give a labelled column of the queryset."""
+        column: ColumnElement[Any] = self._labels[name]
+        return column
 
-    def add_path(self, target: PathTarget) -> int:
-        """Select the column where *target* leads; give its position."""
+    def column(self, target: PathTarget) -> ColumnElement[Any]:
+        """Give the column where *target* leads."""
         entity = self._entity(target.relations)
+        self._is_named |= not target.relations
         column: Any = getattr(entity, target.name)
         if target.relations and not target.is_stored:
             # What is computed may have a value even where the LEFT JOIN found no row.
             column = _null_if_absent(entity, column)
-        return self._add((target.relations, target.name), column)
+        return column  # type: ignore[no-any-return]
 
-    def add_many(self, target: PathTarget, element: PathTarget) -> int:
-        """Select *element* of every related object, as an array; give its position."""
-        key = (target.relations, target.name, element.relations, element.name)
-        if key in self._positions:
-            return self._positions[key]
-        return self._add(key, self._array(target, element))
+    def array(self, target: PathTarget, element: PathTarget) -> ColumnElement[Any]:
+        """Give *element* of every related object, as an array."""
+        values, order = _element(target, element)
+        aggregated = self._aggregated(
+            target, values, func.array_agg(aggregate_order_by(values.it, *order))
+        )
+        sqltype: TypeEngine[Any] = values.it.type
+        found = func.coalesce(aggregated, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
+        return _null_if_absent(self._entity(target.relations), found) if target.relations else found
 
-    def statement(self) -> Any:
-        """Give the SELECT with all that was added."""
-        statement = self._queried.statement
+    def joined(
+        self,
+        target: PathTarget,
+        element: PathTarget,
+        render: Callable[[ColumnElement[Any]], ColumnElement[Any]],
+        separator: ColumnElement[Any],
+    ) -> ColumnElement[Any]:
+        """Give the texts of *element* of every related object, joined; null if there is none.
+
+        Args:
+            target: The relation.
+            element: The column of the related objects.
+            render: Gives its text.
+            separator: What stands between two of them.
+        """
+        values, order = _element(target, element)
+        text = func.coalesce(cast(render(values.it), Text), literal_column("'None'"))
+        joined = func.string_agg(text, aggregate_order_by(separator, *order), type_=Text())
+        aggregated: ColumnElement[Any] = self._aggregated(target, values, joined)
+        return (
+            _null_if_absent(self._entity(target.relations), aggregated)
+            if target.relations
+            else aggregated
+        )
+
+    def statement(self, columns: Sequence[ColumnElement[Any]], *, beside: bool = False) -> Any:
+        """Give the SELECT of *columns*.
+
+        Args:
+            columns: What to select; each needs a label.
+            beside: Whether they stand behind what the queryset selects, not in its place.
+        """
+        statement = self._statement
         for join in self._joins:
             statement = statement.outerjoin(join)
-        return statement.with_only_columns(*self._columns)
-
-    def _add(self, key: Any, column: Any) -> int:
-        if key not in self._positions:
-            self._positions[key] = len(self._columns)
-            is_label = key[0] == "label"
-            # Labels of ours cannot collide, and headers never come from SQL.
-            name = key[1] if is_label else f"c{len(self._columns)}_"
-            self._columns.append(column if is_label else column.label(name))
-        return self._positions[key]
+        if beside:
+            return statement.add_columns(*columns)
+        # Without a column of the class nothing else would say what to select from.
+        return statement.with_only_columns(*columns, maintain_column_froms=not self._is_named)
 
     def _entity(self, relations: tuple[str, ...]) -> Any:
         if relations not in self._entities:
@@ -206,23 +246,33 @@ class RowSelect:
             self._entities[relations] = alias
         return self._entities[relations]
 
-    def _array(self, target: PathTarget, element: PathTarget) -> ColumnElement[Any]:
+    def _aggregated(self, target: PathTarget, values: _Element, aggregate: Any) -> Any:
         parent = self._entity(target.relations)
-        relationship = target.relationship
-        related = aliased(relationship.mapper.class_)
-        values: Any = getattr(related, element.name)
-        order = [*_adapted(relationship.order_by or (), related), *_key_order(related)]
-        aggregated = func.array_agg(aggregate_order_by(values, *order))
-        subquery = (
-            select(aggregated)
-            .where(getattr(parent, target.name).of_type(related))
+        return (
+            select(aggregate)
+            .where(getattr(parent, target.name).of_type(values.of))
             # Not correlate(parent): a joined subclass is more than one table.
-            .correlate_except(related, *_secondary(relationship))
+            .correlate_except(values.of, *_secondary(target.relationship))
             .scalar_subquery()
         )
-        sqltype: TypeEngine[Any] = values.type
-        found = func.coalesce(subquery, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
-        return _null_if_absent(parent, found) if target.relations else found
+
+    def _null_without_parent(self, target: PathTarget, found: Any) -> Any:
+        return _null_if_absent(self._entity(target.relations), found) if target.relations else found
+
+
+class _Element(NamedTuple):
+    """A column of the related objects, and the alias that it is of."""
+
+    it: Any
+    of: Any
+
+
+def _element(target: PathTarget, element: PathTarget) -> tuple[_Element, list[Any]]:
+    """Give *element* of the objects of a relation, and the relation's order."""
+    relationship = target.relationship
+    related = aliased(relationship.mapper.class_)
+    order = [*_adapted(relationship.order_by or (), related), *_key_order(related)]
+    return _Element(getattr(related, element.name), related), order
 
 
 def _secondary(relationship: RelationshipProperty[Any]) -> list[Any]:

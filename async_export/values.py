@@ -41,6 +41,7 @@ class FieldValue:
         label: Name of the labelled column that it is; empty if it is none.
         steps: Steps inside the labelled column, or from an object that is not mapped.
         model: The class that `targets` start from.
+        sqltype: Type of the labelled column; None if unknown.
     """
 
     widget: Widget
@@ -50,6 +51,7 @@ class FieldValue:
     label: str = ""
     steps: tuple[str, ...] = ()
     model: builtins.type[Any] | None = None
+    sqltype: TypeEngine[Any] | None = None
 
     def reader(self) -> Callable[[Any], Any]:
         """Give the function that reads the value from an instance, or from an object at hand."""
@@ -57,8 +59,12 @@ class FieldValue:
         model = self.model
         if model is None:
             return lambda row: read_path(row, steps)
-        mapped = combined([target.reader() for target in self.targets])
+        mapped = self.mapped_reader()
         return lambda item: mapped(item) if isinstance(item, model) else read_path(item, steps)
+
+    def mapped_reader(self) -> Callable[[Any], Any]:
+        """Give the function that reads the value from a mapped object."""
+        return combined([target.reader() for target in self.targets])
 
 
 def combined(readers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -108,7 +114,9 @@ def _of_object(field: Field, hooks: Hooks, steps: tuple[str, ...]) -> FieldValue
 def _labelled(field: Field, hooks: Hooks, queried: Queried, steps: tuple[str, ...]) -> FieldValue:
     label, *inside = steps
     sqltype = None if inside else getattr(queried.columns[label], "type", None)
-    value = FieldValue(AutoWidget(), LogicalType(), label=label, steps=tuple(inside))
+    value = FieldValue(
+        AutoWidget(), LogicalType(), label=label, steps=tuple(inside), sqltype=sqltype
+    )
     return _plain(field, hooks, sqltype, value)
 
 

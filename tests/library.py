@@ -150,6 +150,8 @@ class BookResource(ModelResource):
 
         model = Book
         fields = ("id", "title")
+        # A hook without @depends is to have mapped objects, however little it reads.
+        infer_reads = False
 
 
 class NumberResource(Resource):

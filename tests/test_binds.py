@@ -42,7 +42,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import INTERVAL, REAL, TIME
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -1097,4 +1096,4 @@ async def test_a_refused_statement_has_no_values_in_its_message(readable: AsyncE
     with pytest.raises(SourceError) as caught:
         await TagResource(readable).export(statement)
     assert PASSWORD not in str(caught.value)
-    assert isinstance(caught.value.__cause__, SQLAlchemyError)
+    assert caught.value.__cause__ is not None

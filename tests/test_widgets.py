@@ -311,7 +311,34 @@ def test_none_is_empty(widget: Widget) -> None:
 def test_the_databases_own_text_passes(widget: Widget) -> None:
     """What Python cannot hold is shown as the database wrote it, and stays marked as such."""
     value = UnrepresentableText("infinity")
-    assert widget.render(value) is value
+    assert widget.render(value) == value
+    assert isinstance(widget.render(value), UnrepresentableText)
+    assert widget.native(value) is value
+
+
+BEYOND = (
+    (DateTimeWidget(), "-infinity", "-infinity"),
+    (DateTimeWidget(), "10000-01-01 00:00:00", "10000-01-01 00:00:00"),
+    (DateTimeWidget(), "0044-03-15 23:59:59.12 BC", "0044-03-15 23:59:59 BC"),
+    (DateTimeWidget(), "0044-03-15 23:59:59.000001+00 BC", "0044-03-15 23:59:59 BC"),
+    (DateTimeWidget(), "294276-12-31 23:59:59+00", "294276-12-31 23:59:59"),
+    (DateTimeWidget("iso"), "0044-03-15 23:59:59.12+00 BC", "0044-03-15 23:59:59.12+00 BC"),
+    (DateTimeWidget("%Y"), "10000-01-01 00:00:00.5+00", "10000-01-01 00:00:00.5+00"),
+    (TimeWidget(), "24:00:00", "24:00:00"),
+    (TimeWidget(), "24:00:00-03:30:15", "24:00:00"),
+    (TimeWidget("iso"), "24:00:00-03:30:15", "24:00:00-03:30:15"),
+    (TimeWidget("%H"), "24:00:00+00", "24:00:00+00"),
+)
+
+
+@pytest.mark.parametrize(("widget", "own", "text"), BEYOND, ids=repr)
+def test_what_is_not_shown_of_the_databases_own_text(widget: Widget, own: str, text: str) -> None:
+    """Without a format fraction and offset are left out, as of values that Python can hold."""
+    value = UnrepresentableText(own)
+    shown = widget.render(value)
+    assert shown == text
+    assert isinstance(shown, UnrepresentableText)
+    assert ForeignKeyWidget(item=widget).render(value) == text
     assert widget.native(value) is value
 
 

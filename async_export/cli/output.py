@@ -24,8 +24,8 @@ from async_export.errors import (
 )
 from async_export.formats import Encoder, format_for_path, make_encoder
 from async_export.results import ExportResult
-from async_export.run import ExportStream
 from async_export.sinks import Sink, make_sink
+from async_export.streams import ExportStream
 
 __all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from async_export.cli.totals import Total, TotalMode
-from async_export.run import ExportStream
+from async_export.streams import ExportStream
 
 __all__ = ("progress_bar",)
 

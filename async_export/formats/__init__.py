@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from async_export.formats._copy_form import CopyForm
 from async_export.formats._csv import CSVEncoder
 from async_export.formats._encoder import Encoder
+from async_export.formats._framing import pieces_of
 from async_export.formats._json import JSONEncoder
 from async_export.formats._jsonl import JSONLinesEncoder
 from async_export.formats._registry import (
@@ -13,18 +15,22 @@ from async_export.formats._registry import (
     make_encoder,
     register_format,
 )
+from async_export.formats._splicing import Splice
 from async_export.formats._tsv import TSVEncoder
 
 __all__ = (
     "CSVEncoder",
+    "CopyForm",
     "Encoder",
     "JSONEncoder",
     "JSONLinesEncoder",
+    "Splice",
     "TSVEncoder",
     "available_formats",
     "format_for_path",
     "get_format",
     "make_encoder",
+    "pieces_of",
     "register_format",
 )
 

@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from async_export.errors import ConfigurationError, EncodeError
+from async_export.formats._copy_form import CopyForm
+from async_export.formats._csv_cells import quoted_column
 from async_export.formats._encoder import Encoder
+from async_export.formats._framing import LineFraming
+from async_export.formats._splicing import CSVSplice
 from async_export.types import Cell, Column, Record
 
 __all__ = ("CSVEncoder",)
@@ -74,6 +78,12 @@ class CSVEncoder(Encoder):
         self.concatenable = codec not in WRITES_BOM
         self._writes_bom = bom and codec in TAKES_BOM
         self._line_end = _line_end(lineterminator)
+        self._is_minimal = (
+            quoting == csv.QUOTE_MINIMAL
+            and quotechar == '"'
+            and set(lineterminator) <= set("\r\n")
+            and delimiter != " "
+        )
         try:
             self._make_writer([])
         except (TypeError, ValueError, csv.Error) as error:
@@ -94,6 +104,8 @@ class CSVEncoder(Encoder):
 
     def encode(self, records: Sequence[Record]) -> bytes:
         try:
+            if self._is_minimal and records:
+                return self._codec.encode(self._joined(records))
             self._writer.writerows(records)
             return self._codec.encode(self._take_text())
         except csv.Error as error:
@@ -107,6 +119,32 @@ class CSVEncoder(Encoder):
 
     def end(self) -> bytes:
         return self._codec.encode("", final=True)
+
+    def copy_form(self) -> CopyForm | None:
+        """Say how COPY writes the same lines; None with options that it does not have."""
+        own = (type(self).begin, type(self).encode, type(self).end)
+        plain = (CSVEncoder.begin, CSVEncoder.encode, CSVEncoder.end)
+        is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
+        if own != plain or not (self._is_minimal and self.delimiter.isascii() and is_utf8):
+            return None
+        delimiter, end = self.delimiter, self.lineterminator
+        return CopyForm(
+            cells="text",
+            delimiter=delimiter,
+            quote='"',
+            null="",
+            framing=lambda _: LineFraming(end.encode()),
+            splice=lambda _, hooks: CSVSplice(hooks, delimiter, end),
+            least_columns=2,
+        )
+
+    def _joined(self, records: Sequence[Record]) -> str:
+        """Give the lines of *records*, column by column: two times faster than :mod:`csv`."""
+        columns = [quoted_column(column, self.delimiter) for column in zip(*records, strict=True)]
+        if len(columns) == 1:
+            columns = [[cell or '""' for cell in columns[0]]]
+        end = self.lineterminator
+        return end.join(map(self.delimiter.join, zip(*columns, strict=True))) + end
 
     def _make_writer(self, lines: list[str]) -> _RecordWriter:
         # Appending each line to a list and joining takes half the time of a reused StringIO.

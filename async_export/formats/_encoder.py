@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from async_export.formats._copy_form import CopyForm
 from async_export.types import CellForm, Column, Kind, Record
 
 __all__ = ("Encoder",)
@@ -60,6 +61,10 @@ class Encoder(Protocol):
             EncodeError: a header has no representation.
         """
         ...
+
+    def copy_form(self) -> CopyForm | None:
+        """Say how COPY of PostgreSQL writes what ``encode`` gives; None if it cannot."""
+        return None
 
     @abstractmethod
     def encode(self, records: Sequence[Record]) -> bytes:

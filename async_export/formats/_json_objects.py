@@ -13,7 +13,7 @@ from uuid import UUID
 from async_export.errors import ConfigurationError, EncodeError
 from async_export.types import Cell, Column, Kind, Record
 
-__all__ = ("JSON_NATIVES", "JSONObjects")
+__all__ = ("JSON_NATIVES", "JSONObjects", "key_texts", "line_template")
 
 JSON_NATIVES = frozenset(
     {
@@ -75,6 +75,13 @@ class JSONObjects:
             # Most likely not a number; looking for it beforehand would cost every export.
             return self._dump_finite(objects, records)
 
+    def dump_cell(self, cell: Cell) -> str:
+        """Return one *cell* as JSON; raises what :mod:`json` does."""
+        try:
+            return self._dump(cell)
+        except JSON_ERRORS:
+            return self._dump(_finite(cell))
+
     def to_bytes(self, text: str, records: Sequence[Record]) -> bytes:
         """Return *text*, which was made of the *records*, in UTF-8.
 
@@ -104,6 +111,17 @@ class JSONObjects:
             self._dump(_finite(cell)).encode()
         except JSON_ERRORS as error:
             raise EncodeError(f"column {header!r}: {_reason(error)}") from error
+
+
+def key_texts(columns: Sequence[Column]) -> list[str]:
+    """Return what stands before each value of an object; it ends with ``}``."""
+    keys = [json.dumps(each.header, ensure_ascii=False) for each in columns]
+    return [f"{', ' if place else '{'}{key}: " for place, key in enumerate(keys)]
+
+
+def line_template(columns: Sequence[Column]) -> str:
+    """Return an object on a line of its own, with ``%s`` in the place of each value."""
+    return "".join([f"{key.replace('%', '%%')}%s" for key in key_texts(columns)]) + "}\n"
 
 
 def _check_headers(headers: Sequence[str]) -> None:

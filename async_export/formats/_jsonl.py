@@ -6,8 +6,11 @@ import secrets
 from collections.abc import Sequence
 from typing import ClassVar
 
+from async_export.formats._copy_form import CopyForm
 from async_export.formats._encoder import Encoder
+from async_export.formats._framing import VALUE_END, JSONLinesFraming
 from async_export.formats._json_objects import JSON_NATIVES, JSONObjects
+from async_export.formats._splicing import JSONLinesSplice
 from async_export.types import CellForm, Column, Kind, Record
 
 __all__ = ("JSONLinesEncoder",)
@@ -51,3 +54,18 @@ class JSONLinesEncoder(Encoder):
 
     def end(self) -> bytes:
         return b""
+
+    def copy_form(self) -> CopyForm | None:
+        """Say how COPY writes the values, between which the keys are put."""
+        own = (type(self).begin, type(self).encode, type(self).end)
+        plain = (JSONLinesEncoder.begin, JSONLinesEncoder.encode, JSONLinesEncoder.end)
+        if own != plain or self.ensure_ascii:
+            return None
+        return CopyForm(
+            cells="json",
+            delimiter=VALUE_END.decode(),
+            quote="\x01",
+            null="null",
+            framing=JSONLinesFraming,
+            splice=lambda columns, _: JSONLinesSplice(columns),
+        )

@@ -1,8 +1,9 @@
-"""Compiling a plan: fields, strategy, statement and makers, once for one export."""
+"""Compiling a plan: fields, strategy, transport, statement and makers, once for one export."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,19 +12,26 @@ from async_export.binds import Database
 from async_export.errors import ConfigurationError
 from async_export.fields import Field
 from async_export.hooks import Hooks, is_overridden
+from async_export.plan._columns import Columns, DriverColumns
+from async_export.plan._copied import copied_plan
 from async_export.plan._draft import Draft, DraftField, draft_field
+from async_export.plan._inferred import infer_all
 from async_export.plan._instances import instances_plan
 from async_export.plan._plan import CellSpec, Plan, PlannedField
+from async_export.plan._rendering import NotRendered, json_of, text_of
 from async_export.plan._rows import rows_plan
-from async_export.plan._strategy import collect_reasons
+from async_export.plan._strategy import collect_reasons, why_no_copy, why_no_driver
+from async_export.plan._texts import DatabaseTexts
+from async_export.plan._types import UnwrappableError, describe_columns
+from async_export.postgres.literals import LiteralError, literal_sql
 from async_export.sqltypes import logical_type
-from async_export.statements import Queried
+from async_export.statements import Queried, RowSelect
 from async_export.types import Column, LogicalType
 
 __all__ = ("compile_plan",)
 
 
-def compile_plan(
+async def compile_plan(
     hooks: Hooks,
     fields: Sequence[Field],
     headers: Sequence[str],
@@ -46,6 +54,7 @@ def compile_plan(
 
     Raises:
         ConfigurationError: a field, hook or header does not fit the queryset.
+        SourceError: the database refuses the statement.
     """
     if len(headers) != len(fields):
         raise ConfigurationError(
@@ -54,32 +63,111 @@ def compile_plan(
     draft = Draft(hooks, queried, database, spec, kwargs)
     items = [draft_field(draft, each) for each in fields]
     collect_reasons(draft, items)
-    planned = tuple(
-        _planned(draft, item, header) for item, header in zip(items, headers, strict=True)
-    )
-    if queried is not None and queried.mapper is not None and not draft.reasons:
-        plan = rows_plan(draft, items, planned)
+    infer_all(draft, items)
+    keeps_columns = draft.mapper is not None and queried is not None and bool(queried.fixed)
+    renders = not keeps_columns and not why_no_driver(draft)
+    if renders:
         try:
+            await describe_columns(draft, items)
+        except UnwrappableError:
+            draft.reasons.append("the queryset cannot be a subquery")
+            renders = False
+        except SQLAlchemyError:
+            draft.reasons.append("the queryset's joins cannot be extended")
+            renders = False
+    if renders and not draft.reasons:
+        return _driven_plan(draft, items, headers)
+    if queried is not None and queried.mapper is not None and not draft.reasons:
+        planned = _planned(draft, items, headers)
+        try:
+            plan = rows_plan(draft, items, planned, Columns(RowSelect(queried)), "stream")
             plan.statement.compile(dialect=None if database is None else database.dialect)
         except SQLAlchemyError:
             draft.reasons.append("the queryset's joins cannot be extended")
         else:
             return plan
-    return instances_plan(draft, items, planned)
+    texts = DatabaseTexts(draft, items)
+    return instances_plan(draft, items, _planned(draft, items, headers), texts)
 
 
-def _planned(draft: Draft, item: DraftField, header: str) -> PlannedField:
+def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[str]) -> Plan:
+    """Plan what asyncpg carries: by COPY if it can, else through its cursor."""
+    queried, database, form = draft.queried, draft.database, draft.spec.copy
+    assert queried is not None
+    assert database is not None
+    why = why_no_copy(draft, items)
+    if not why:
+        assert form is not None
+        _render(draft, items, json=form.cells == "json")
+        planned = _planned(draft, items, headers)
+        draft.reasons += [f"{i.field.name}: {i.why}" for i in items if i.value and not i.rendered]
+        try:
+            return copied_plan(draft, items, planned, RowSelect(queried), form)
+        except NotRendered as error:
+            why = str(error)
+        except LiteralError as error:
+            why = error.reason
+        except SQLAlchemyError:
+            why = "the queryset cannot select other columns"
+        draft.reasons.clear()
+    _render(draft, items, json=False)
+    planned = _planned(draft, items, headers)
+    draft.reasons.append(f"no COPY: {why}")
+    columns = DriverColumns(RowSelect(queried), database.dialect, draft.types)
+    plan = rows_plan(draft, items, planned, columns, "cursor")
+    try:
+        return replace(plan, sql=literal_sql(plan.statement, database.dialect))
+    except LiteralError as error:
+        draft.reasons.append(f"no cursor: {error.reason}")
+    return rows_plan(draft, items, planned, Columns(RowSelect(queried)), "stream")
+
+
+def _render(draft: Draft, items: Sequence[DraftField], *, json: bool) -> None:
+    """Decide for each field whether PostgreSQL renders it, and note why not."""
+    assert draft.queried is not None
+    for item in items:
+        item.rendered = False
+        if item.value is None:
+            continue
+        try:
+            if json:
+                json_of(draft, item, RowSelect(draft.queried))
+            elif item.field.form == "text":
+                text_of(draft, item, RowSelect(draft.queried))
+            else:
+                raise NotRendered("a typed cell")  # noqa: TRY301 - as the two above do
+            item.rendered, item.why = True, ""
+        except NotRendered as error:
+            item.why = str(error)
+
+
+def _planned(
+    draft: Draft, items: Sequence[DraftField], headers: Sequence[str]
+) -> tuple[PlannedField, ...]:
+    return tuple(
+        _planned_field(draft, item, header) for item, header in zip(items, headers, strict=True)
+    )
+
+
+def _why_hook(item: DraftField) -> str:
+    if item.reads is None:
+        return "wants the mapped object"
+    declared = f"@depends({', '.join(map(repr, item.reads))})"
+    return f"{declared}, inferred" if item.inferred else declared
+
+
+def _planned_field(draft: Draft, item: DraftField, header: str) -> PlannedField:
     each = item.field
     if item.value is None:
         logical = LogicalType() if each.type is None else logical_type(each.type)
         reads = item.reads or ()
-        why = f"@depends({', '.join(map(repr, reads))})" if reads else "wants the mapped object"
+        why = _why_hook(item)
         by = item.hook_name
     else:
         logical = item.value.type
         reads = (each.attribute or each.name,)
-        why = f"{logical.kind} column"
-        by = type(each.widget).__name__
+        why = item.why or f"{logical.kind} column"
+        by = "PostgreSQL" if item.rendered else type(each.widget).__name__
     if is_overridden(draft.hooks.export_resource):
         by, why = "export_resource", "overridden"
     elif is_overridden(draft.hooks.export_field):

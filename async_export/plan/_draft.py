@@ -15,6 +15,7 @@ from async_export.fields import DEPENDS, Field, split_path
 from async_export.hooks import Hooks, is_async
 from async_export.paths import PathTarget, resolve_path
 from async_export.plan._plan import CellSpec
+from async_export.postgres.describing import ServerType
 from async_export.statements import Queried
 from async_export.values import FieldValue, value_of
 
@@ -30,24 +31,49 @@ __all__ = (
 
 @dataclass(slots=True)
 class DraftField:
-    """A field while the plan is being made."""
+    """A field while the plan is being made.
+
+    Attributes:
+        field: The export's own copy of the field.
+        value: Where its value comes from; None if a hook makes the cell.
+        hook: That hook.
+        hook_name: Its name.
+        reads: The paths that it reads; None if it may read anything.
+        inferred: Whether these were found in its bytecode.
+        rendered: Whether PostgreSQL renders the cell.
+        why: Why it is rendered where it is, when there is something to say.
+    """
 
     field: Field
     value: FieldValue | None
     hook: Callable[[Any], Any] | None
     hook_name: str
     reads: tuple[str, ...] | None
+    inferred: bool = False
+    rendered: bool = False
+    why: str = ""
 
 
 @dataclass(slots=True)
 class Draft:
-    """What the steps of compiling share."""
+    """What the steps of compiling share.
+
+    Attributes:
+        hooks: The export's own copy of the resource.
+        queried: What the queryset selects; None if it is an iterable.
+        database: The database; None without a bind.
+        spec: Which cells the format takes.
+        kwargs: The caller's keywords.
+        types: The types of columns on the server; empty if they are not known.
+        reasons: Why mapped objects are necessary.
+    """
 
     hooks: Hooks
     queried: Queried | None
     database: Database | None
     spec: CellSpec
     kwargs: Mapping[str, Any]
+    types: dict[Any, ServerType] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -21,6 +22,8 @@ from async_export.plan._draft import (
 )
 from async_export.plan._light import light_instances
 from async_export.plan._plan import Plan, PlannedField, Reader
+from async_export.plan._rows import cell_function
+from async_export.plan._texts import DatabaseTexts
 from async_export.records import CellMaker
 from async_export.statements import Queried, with_loading
 
@@ -28,34 +31,59 @@ __all__ = ("instances_plan",)
 
 
 def instances_plan(
-    draft: Draft, items: Sequence[DraftField], planned: tuple[PlannedField, ...]
+    draft: Draft,
+    items: Sequence[DraftField],
+    planned: tuple[PlannedField, ...],
+    texts: DatabaseTexts,
 ) -> Plan:
-    hooks, queried = draft.hooks, draft.queried
+    """Plan an export of mapped objects, or of whatever the queryset gives.
+
+    Args:
+        draft: What the steps of compiling share.
+        items: The fields.
+        planned: The fields, as they are explained.
+        texts: The cells that are rendered by the database all the same.
+    """
+    hooks, queried = draft.hooks, texts.queried
     whole = is_overridden(hooks.export_resource)
-    names = [item.field.name for item in items]
-    makers = (
-        [_record_maker(draft, names)] if whole else [_instance_maker(draft, item) for item in items]
-    )
     prepare = hooks.prepare_batch
-    reads = getattr(prepare, DEPENDS, None)
     subject = _subject(queried, mapper_of(hooks.options.model))
+    key = _instance_key(draft.mapper)
+    # Unless hooks stand between row and field, cells are taken of the row.
+    direct = queried is not None and not any(
+        is_overridden(hook)
+        for hook in (
+            hooks.iter_queryset,
+            hooks.iter_batches,
+            hooks.export_resource,
+            hooks.export_field,
+            prepare,
+        )
+    )
+    if direct:
+        makers = [_direct_maker(draft, item, subject, texts) for item in items]
+        key = _then(subject, key)
+    elif whole:
+        makers = [_record_maker(draft, [item.field.name for item in items])]
+    else:
+        makers = [_instance_maker(draft, item) for item in items]
+    kept = subject if direct else texts.kept(subject)
     prepared = None
     if is_overridden(prepare):
-        light = light_instances(draft, "prepare_batch", reads)
-        prepared = _then(subject, light)
-    statement = None if queried is None else _loaded(draft, items, queried)
+        light = light_instances(draft, "prepare_batch", getattr(prepare, DEPENDS, None))
+        prepared = _then(kept, light)
     annotates = queried is not None and queried.mapper is not None and bool(queried.columns)
     return Plan(
         strategy="rows" if queried is not None and queried.mapper is None else "instances",
         transport="iterable" if queried is None else "stream",
         reasons=tuple(draft.reasons),
-        statement=statement,
+        statement=None if queried is None else _loaded(draft, items, queried),
         fields=planned,
         cells=tuple(makers),
         whole=whole,
-        subject=subject,
+        subject=None if direct else kept,
         prepared=prepared,
-        key=_instance_key(draft.mapper),
+        key=key,
         annotates=annotates,
         concurrency=1 if annotates else hooks.options.hook_concurrency,
     )
@@ -157,3 +185,26 @@ def _instance_maker(draft: Draft, item: DraftField) -> CellMaker:
         is_async=widget_is_async(each) or is_async(each.export),
         is_hook=type(each).export is not Field.export or widget_is_foreign(each),
     )
+
+
+def _direct_maker(
+    draft: Draft, item: DraftField, subject: Reader | None, texts: DatabaseTexts
+) -> CellMaker:
+    """Make a cell of a fetched row, or of the mapped object in it."""
+    each = item.field
+    if each.name in texts.places:
+        return CellMaker(each.name, position=texts.places[each.name])
+    maker = _instance_maker(draft, item)
+    kind = type(each)
+    own = (kind.export, kind.get_value, kind.cell) == (Field.export, Field.get_value, Field.cell)
+    value = item.value
+    if own and draft.mapper is not None and value is not None and value.targets:
+        make, read = cell_function(draft, item), value.mapped_reader()
+        maker = CellMaker(
+            each.name,
+            make,
+            is_async=widget_is_async(each),
+            is_hook=widget_is_foreign(each),
+            of=read,
+        )
+    return replace(maker, of=_then(subject, maker.of))

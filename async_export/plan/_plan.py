@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from async_export.fields import Field
+from async_export.formats import CopyForm, Splice
 from async_export.records import CellMaker
 from async_export.types import CellForm, Column, Kind
 
-__all__ = ("CellSpec", "Plan", "PlannedField", "Reader", "Strategy", "Transport")
+__all__ = ("CellSpec", "CopyPlan", "Plan", "PlannedField", "Reader", "Strategy", "Transport")
 
 Strategy: TypeAlias = Literal["server", "rows", "instances"]
 """Who renders: PostgreSQL, Python from columns, or Python from mapped objects."""
@@ -30,10 +31,27 @@ class CellSpec:
     Attributes:
         form: Text or native ones.
         natives: The kinds that it holds natively; columns of other kinds get text.
+        copy: How COPY carries the format; None if it cannot, or records are wanted.
     """
 
     form: CellForm = "text"
     natives: frozenset[Kind] = frozenset(Kind)
+    copy: CopyForm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """What COPY writes, and what is made of it.
+
+    Attributes:
+        sql: The query, without parameters.
+        form: How COPY carries the format.
+        splice: Takes out what hooks read, and puts their cells in; None without hooks.
+    """
+
+    sql: str
+    form: CopyForm
+    splice: Splice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,8 @@ class Plan:
         annotates: Whether mapped objects get labelled columns as attributes, row by row: one
             object may stand for several rows that differ in them.
         concurrency: How many rows may be worked on at once.
+        sql: For the transport ``cursor``, the statement without parameters.
+        copy: For the transport ``copy``, what is copied.
     """
 
     strategy: Strategy
@@ -88,6 +108,8 @@ class Plan:
     key: Reader
     annotates: bool = False
     concurrency: int = 1
+    sql: str = ""
+    copy: CopyPlan | None = None
 
     @property
     def columns(self) -> list[Column]:

@@ -12,9 +12,12 @@ from async_export.fields import DEPENDS, Field
 from async_export.hooks import is_overridden
 from async_export.paths import PathTarget
 from async_export.plan._draft import Draft, DraftField, read_target
+from async_export.statements import Queried
 from async_export.values import FieldValue
 
-__all__ = ("collect_reasons",)
+__all__ = ("collect_reasons", "why_no_copy", "why_no_driver")
+
+_ANYTHING = "has no @depends(...), so that it may read anything"
 
 
 def collect_reasons(draft: Draft, items: Sequence[DraftField]) -> None:
@@ -23,8 +26,18 @@ def collect_reasons(draft: Draft, items: Sequence[DraftField]) -> None:
     for name in ("export_resource", "export_field", "iter_queryset", "iter_batches"):
         if is_overridden(getattr(draft.hooks, name)):
             reasons.append(f"{name} is overridden")
-    if queried is None or mapper is None:
+    if queried is None:
         return
+    if mapper is None:
+        reasons += _row_reasons(draft, items)
+        return
+    reasons += _instance_reasons(draft, items, queried, mapper)
+
+
+def _instance_reasons(
+    draft: Draft, items: Sequence[DraftField], queried: Queried, mapper: Mapper[Any]
+) -> list[str]:
+    reasons = []
     if queried.fixed:
         reasons.append(f"the queryset keeps its columns: {queried.fixed}")
     if _has_listeners(draft.database):
@@ -38,6 +51,61 @@ def collect_reasons(draft: Draft, items: Sequence[DraftField]) -> None:
         why = _reads_need_instance(draft, getattr(prepare, DEPENDS, None), mapper)
         if why:
             reasons.append(f"prepare_batch {why}")
+    return reasons
+
+
+def _row_reasons(draft: Draft, items: Sequence[DraftField]) -> list[str]:
+    """Find out what makes whole rows of a statement's columns necessary."""
+    assert draft.queried is not None
+    reasons = []
+    if _has_listeners(draft.database):
+        reasons.append("the session has do_orm_execute listeners")
+    if getattr(draft.queried.statement, "_with_options", ()):
+        reasons.append("the queryset has options")
+    for item in items:
+        kind = type(item.field)
+        if kind.export is not Field.export or kind.get_value is not Field.get_value:
+            reasons.append(f"{item.field.name}: {kind.__name__} overrides export or get_value")
+        elif item.value is None and item.reads is None:
+            reasons.append(f"{item.field.name}: {item.hook_name} {_ANYTHING}")
+    prepare = draft.hooks.prepare_batch
+    if is_overridden(prepare) and not hasattr(prepare, DEPENDS):
+        reasons.append(f"prepare_batch {_ANYTHING}")
+    return reasons
+
+
+def why_no_driver(draft: Draft) -> str:
+    """Say why asyncpg cannot be asked for the rows itself; nothing if it can."""
+    database, queried = draft.database, draft.queried
+    if queried is None or database is None or database.dialect.driver != "asyncpg":
+        return "asyncpg is not the driver"
+    if queried.mapper is None and not hasattr(queried.statement, "subquery"):
+        return "the queryset cannot be wrapped"
+    connection = database.connection.sync_connection
+    assert connection is not None
+    if connection.get_execution_options().get("schema_translate_map"):
+        return "the connection translates the names of schemas"
+    events = connection.dispatch
+    if events.before_execute or events.before_cursor_execute:
+        return "the engine has listeners that may change statements"
+    return ""
+
+
+def why_no_copy(draft: Draft, items: Sequence[DraftField]) -> str:
+    """Say why COPY cannot carry the rows; nothing if it can."""
+    hooks, queried, form = draft.hooks, draft.queried, draft.spec.copy
+    assert queried is not None
+    if form is None:
+        return "the format is made of records"
+    if is_overridden(hooks.prepare_batch):
+        return "prepare_batch is overridden, and may use the connection"
+    if hooks.options.hooks_use_database:
+        return "hooks_use_database is set"
+    if len(items) < form.least_columns:
+        return f"COPY writes fewer than {form.least_columns} columns in another way"
+    if queried.mapper is not None and queried.columns:
+        return "the queryset has labelled columns, which have to stay"
+    return ""
 
 
 def _has_listeners(database: Database | None) -> bool:
@@ -75,7 +143,7 @@ def _leaf_needs_instance(draft: Draft, value: FieldValue, target: PathTarget) ->
 
 def _reads_need_instance(draft: Draft, reads: tuple[str, ...] | None, mapper: Mapper[Any]) -> str:
     if reads is None:
-        return "has no @depends(...), so that it may read anything"
+        return _ANYTHING
     for path in reads:
         target = read_target(draft, path, mapper)
         if target is not None and target.leaf in {"python", "to_many"}:

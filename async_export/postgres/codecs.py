@@ -188,12 +188,22 @@ def _type_codecs(fallback: _Fallback) -> Mapping[tuple[int, str], _Codec]:
 _NUMERIC = struct.Struct("!HhHH")
 """Count of the groups of four digits, weight of the first, sign, digits after the point."""
 
+_TWO_GROUPS = struct.Struct("!HhHHHH")
+"""The same, with two groups, which only finite numbers have."""
+
 _NEGATIVE = 0x4000
 _NOT_FINITE = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 
 
 def _decode_numeric(data: bytes) -> Decimal:
     """Decode to the digits that PostgreSQL shows: asyncpg makes ``2E+4`` of 20000."""
+    if len(data) == _TWO_GROUPS.size:
+        # Most amounts are that long; it takes half the time.
+        _, weight, sign, scale, first, second = _TWO_GROUPS.unpack(data)
+        shift = 4 * (weight - 1) + scale
+        number = first * 10_000 + second
+        number = number * 10**shift if shift >= 0 else number // 10**-shift
+        return Decimal(f"{'-' if sign else ''}{number}E-{scale}")
     count, weight, sign, scale = _NUMERIC.unpack_from(data)
     if sign in _NOT_FINITE:
         return Decimal(_NOT_FINITE[sign])

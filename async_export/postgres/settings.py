@@ -1,27 +1,85 @@
-"""Settings of the export's own transaction on PostgreSQL."""
+"""Settings of the transaction that an export reads in on PostgreSQL."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final, TypeAlias
 
+import asyncpg
 from sqlalchemy import text
 
-__all__ = ("PREPARE_TRANSACTION",)
+__all__ = ("FOREIGN_SETTINGS", "PREPARE_TRANSACTION", "Foreign", "text_settings")
+
+_TEXT: Final = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
+"""What the text of values depends on, but for TimeZone.
+
+That one stays as it is: it also decides what the queryset's own expressions mean, such as the day
+of a timestamp, and the expressions of the export name their zone.
+"""
+
+_PATIENCE: Final = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+    "client_connection_check_interval": "1s",
+}
+"""What keeps a slow reader alive, and ends the query of one that has gone."""
+
+
+def _values(settings: dict[str, str]) -> str:
+    return ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+
 
 PREPARE_TRANSACTION: Final = text(
-    """
+    f"""
     select set_config(name, wanted.value, true)
-    from (values
-        ('idle_in_transaction_session_timeout', '0'),
-        ('transaction_timeout', '0'),
-        ('client_connection_check_interval', '1s')
-    ) as wanted(name, value)
+    from (values {_values({**_PATIENCE, **_TEXT})}) as wanted(name, value)
     join pg_catalog.pg_settings using (name)
     where name <> 'client_connection_check_interval' or version() ~ 'linux'
-    """
+    """  # noqa: S608 - constants
 )
-"""Keeps a slow reader alive, and ends the query of one that has gone, for this transaction only.
+"""Prepares a transaction of the export's own.
 
 The settings that a server does not have are left out: ``transaction_timeout`` came with
 PostgreSQL 17, ``client_connection_check_interval`` with 14, the latter not on every system.
 """
+
+FOREIGN_SETTINGS: Final = text(
+    f"""
+    select name, setting, wanted.value
+    from (values {_values(_TEXT)}) as wanted(name, value)
+    join pg_catalog.pg_settings using (name)
+    where setting <> wanted.value
+    """  # noqa: S608 - constants
+)
+"""Finds what gives values another text in a transaction of somebody else's."""
+
+Foreign: TypeAlias = Sequence[tuple[str, str, str]]
+"""Names of settings, what they are and what they should be."""
+
+
+@asynccontextmanager
+async def text_settings(connection: asyncpg.Connection, foreign: Foreign) -> AsyncGenerator[None]:
+    """Let values have the text of an export for a while, and then that which they had.
+
+    Args:
+        connection: In a transaction. If that fails, its settings are gone with it.
+        foreign: What `FOREIGN_SETTINGS` found.
+    """
+    for name, _, wanted in foreign:
+        await connection.execute("select set_config($1, $2, true)", name, wanted)
+    try:
+        yield
+    finally:
+        if foreign and not connection.is_closed():
+            # A transaction that failed restores them itself, and takes no command.
+            with suppress(asyncpg.InFailedSQLTransactionError):
+                for name, setting, _ in foreign:
+                    await connection.execute("select set_config($1, $2, true)", name, setting)

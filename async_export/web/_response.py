@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import Encoder, available_formats, format_for_path
 from async_export.resources import Resource
-from async_export.run import ExportStream
+from async_export.streams import ExportStream
 from async_export.web._disposition import content_disposition, safe_file_name
 
 __all__ = ("ExportResponse",)

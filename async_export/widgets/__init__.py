@@ -1,8 +1,12 @@
 """Widgets: from a value to a cell. They never know the output format.
 
 A widget gives two cells for a value: ``render`` a text, ``native`` one that keeps its Python type.
-In both, None is empty (``""`` and None), and `UnrepresentableText` passes unchanged. A value of the
-wrong type raises TypeError: it is never dropped.
+In both, None is empty (``""`` and None), and `UnrepresentableText` passes unchanged, but for its
+fraction and offset where those of other values are not shown. A value of the wrong type raises
+TypeError: it is never dropped.
+
+``render_sql`` and ``native_sql`` are expressions of PostgreSQL for the same cells, where there are
+any that give exactly the same.
 
 | widget | text | native |
 |---|---|---|

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any, Literal
 
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind
 from async_export.widgets._base import BYTES, DatabaseTextWidget, Widget, one_of
 
@@ -34,6 +36,12 @@ class BinaryWidget(Widget):
             return self._unusual(value, "")
         return value.hex() if self.encoding == "hex" else b64encode(value).decode("ascii")
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the text of ``bytea``."""
+        if type != "bytea":
+            return None
+        return texts.hex_text(column) if self.encoding == "hex" else texts.base64_text(column)
+
     def native(self, value: Any, **_kwargs: Any) -> Cell:
         """Return bytes, whatever buffer they came in."""
         if isinstance(value, BYTES):
@@ -45,6 +53,10 @@ class BitWidget(DatabaseTextWidget):
     """Bit strings as zeros and ones: strings, or asyncpg's ``BitString``."""
 
     expects = "a bit string"
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the bits; there may be none."""
+        return texts.own_text(column, may_be_empty=True) if type in {"bit", "varbit"} else None
 
     def _shown(self, value: Any) -> Cell:
         if isinstance(value, str):

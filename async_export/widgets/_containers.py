@@ -7,12 +7,17 @@ from datetime import tzinfo
 from enum import Enum
 from inspect import iscoroutinefunction
 from json import JSONEncoder
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from async_export.errors import ConfigurationError
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind, UnrepresentableText
 from async_export.widgets._auto import AUTO
-from async_export.widgets._base import BYTES, LISTS, Widget, copy_with
+from async_export.widgets._base import BYTES, LISTS, Widget, copy_with, has_members
+from async_export.widgets._binary import BitWidget
+from async_export.widgets._enums import EnumWidget
+from async_export.widgets._identifiers import InetWidget
 from async_export.widgets._ranges import RangeWidget, is_range
 
 __all__ = (
@@ -24,6 +29,26 @@ __all__ = (
     "item_cell",
     "item_text",
 )
+
+_ARRAYS: Final[Mapping[type, tuple[str, ...]]] = {
+    type(None): (
+        "bpchar[]",
+        "date[]",
+        "enum[]",
+        "int2[]",
+        "int4[]",
+        "int8[]",
+        "name[]",
+        "oid[]",
+        "text[]",
+        "uuid[]",
+        "varchar[]",
+    ),
+    BitWidget: ("bit[]", "varbit[]"),
+    EnumWidget: ("enum[]",),
+    InetWidget: ("cidr[]", "inet[]"),
+}
+"""The arrays of which PostgreSQL shows each element as the item's widget does."""
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -91,6 +116,32 @@ class SimpleArrayWidget(ItemsWidget):
             return list(value)
         return [item_cell(each, self.item, kwargs) for each in value]
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the elements' texts, joined, if they are PostgreSQL's own.
+
+        What the model declares to have several dimensions is for Python.
+        """
+        separator = texts.quoted(self.separator)
+        if separator is None or not self._shows_own_texts(column, type):
+            return None
+        return texts.array_text(column, separator)
+
+    @property
+    def sql_is_definition(self) -> bool:
+        """Always: PostgreSQL's arrays may have more dimensions than the model says.
+
+        The database shows these in its own way, Python the inner ones as Python source.
+        """
+        return True
+
+    def _shows_own_texts(self, column: Expression, array: str) -> bool:
+        dimensions = getattr(column.type, "dimensions", None) or 1
+        if dimensions > 1 or array not in _ARRAYS.get(type(self.item), ()):
+            return False
+        if self.item is None:
+            return not has_members(column)
+        return self.item.render_sql(column, array.removesuffix("[]")) is not None
+
 
 class JSONWidget(Widget):
     """Any value that JSON can hold, as JSON; None is empty, not ``null``.
@@ -123,6 +174,15 @@ class JSONWidget(Widget):
         if kwargs.get("sort_json_keys", self.sort_keys):
             return self._encode_sorted(value)
         return self._encode(value)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return PostgreSQL's own text of ``jsonb``, unless Python's options ask for another."""
+        return texts.jsonb_text(column) if type == "jsonb" and self.sql_is_definition else None
+
+    @property
+    def sql_is_definition(self) -> bool:
+        """Whether it is PostgreSQL's text, whose numbers keep their digits, as 1.10 does."""
+        return not (self.ensure_ascii or self.sort_keys)
 
 
 class SequenceWidget(Widget):

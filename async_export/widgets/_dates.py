@@ -8,7 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from async_export.errors import ConfigurationError
-from async_export.types import Cell, Kind
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
+from async_export.types import Cell, Kind, UnrepresentableText
 from async_export.widgets._base import Widget, copy_with
 
 __all__ = (
@@ -54,11 +56,29 @@ class DateWidget(Widget):
             return value.date()
         return value if isinstance(value, date) else self._unusual(value, None)
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the date as text, that of ``timestamptz`` in UTC."""
+        pattern = "%F" if self._pattern is None else self._pattern
+        if type == "timestamp":
+            return texts.timestamp_text(column, pattern)
+        if type == "timestamptz":
+            return texts.instant_text(column, UTC, pattern)
+        if type != "date":
+            return None
+        if self._pattern is None:
+            return texts.unchanged(column)
+        return texts.date_text(column, pattern)
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column where it is a date."""
+        return column if type == "date" else None
+
 
 class DateTimeWidget(Widget):
     """Datetimes as ``2024-01-31 09:05:00``: fraction and offset are not shown.
 
-    Aware ones are converted to *timezone*; naive ones stay as they are.
+    Aware ones are converted to *timezone*; naive ones stay as they are. What Python cannot hold is
+    shown as the database writes it, without fraction and offset if no *format* is given.
 
     Args:
         format: How, in ``strftime``'s terms; ``"iso"`` for ISO 8601 with fraction and offset;
@@ -90,7 +110,7 @@ class DateTimeWidget(Widget):
             OverflowError: in the zone, its year would be below 1 or above 9999.
         """
         if not isinstance(value, datetime):
-            return self._unusual(value, "")
+            return self._own_text(value)
         if value.tzinfo is not None:
             value = self._converted(value)
         if self.format is None:
@@ -105,9 +125,48 @@ class DateTimeWidget(Widget):
             return self._unusual(value, None)
         return value if value.tzinfo is None else self._converted(value)
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the datetime as text.
+
+        An instant that has no equal in the zone, which `render` refuses, is shown in UTC if there
+        is a format, and else in the year 0 or 10000.
+        """
+        if type == "timestamp":
+            return self._timestamp_sql(column)
+        return self._instant_sql(column, self.timezone or UTC) if type == "timestamptz" else None
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column, if its datetimes are naive or in UTC."""
+        in_utc = texts.is_utc(self.timezone or UTC)
+        return column if type == "timestamp" or (type == "timestamptz" and in_utc) else None
+
+    @property
+    def sql_is_definition(self) -> bool:
+        """Whether the zone is one that the database looks up in tables of its own."""
+        return self.timezone is not None and texts.is_named(self.timezone)
+
     def with_timezone(self, zone: tzinfo) -> Widget:
         """Return a copy that converts to *zone*, or itself when it has a zone of its own."""
         return self if self.timezone is not None else copy_with(self, timezone=zone)
+
+    def _own_text(self, value: Any) -> Cell:
+        if self.format is None and isinstance(value, UnrepresentableText):
+            return UnrepresentableText(_FRACTION_AND_OFFSET.sub("", value))
+        return self._unusual(value, "")
+
+    def _timestamp_sql(self, column: Expression) -> Expression | None:
+        if self.format is None:
+            return texts.timestamp_seconds(column)
+        if self.format == "iso":
+            return texts.timestamp_isoformat(column)
+        return texts.timestamp_text(column, self.format)
+
+    def _instant_sql(self, column: Expression, zone: tzinfo) -> Expression | None:
+        if self.format is None:
+            return texts.instant_seconds(column, zone)
+        if self.format == "iso":
+            return texts.instant_isoformat(column, zone)
+        return texts.instant_text(column, zone, self.format)
 
     def _converted(self, value: datetime) -> datetime:
         zone = self.timezone
@@ -118,7 +177,7 @@ class DateTimeWidget(Widget):
 
 
 class TimeWidget(Widget):
-    """Times of day as ``09:05:00``: fraction and offset are not shown.
+    """Times of day as ``09:05:00``: fraction and offset are not shown, not even of ``24:00:00``.
 
     Args:
         format: How, in ``strftime``'s terms; ``"iso"`` for ISO 8601 with fraction and offset;
@@ -138,7 +197,7 @@ class TimeWidget(Widget):
     def render(self, value: Any, **_kwargs: Any) -> Cell:
         """Return the time as text."""
         if not isinstance(value, time):
-            return self._unusual(value, "")
+            return self._own_text(value)
         if self.format is None:
             return time.isoformat(value, "seconds")[:8]
         if self.format == "iso":
@@ -148,6 +207,27 @@ class TimeWidget(Widget):
     def native(self, value: Any, **_kwargs: Any) -> Cell:
         """Return *value* itself."""
         return value if isinstance(value, time) else self._unusual(value, None)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the time as text; of ``timetz`` only the form without a format."""
+        if type == "timetz":
+            return texts.timetz_seconds(column) if self.format is None else None
+        if type != "time":
+            return None
+        if self.format is None:
+            return texts.time_seconds(column)
+        if self.format == "iso":
+            return texts.time_isoformat(column)
+        return texts.time_text(column, self.format)
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column, if it has no offset."""
+        return column if type == "time" else None
+
+    def _own_text(self, value: Any) -> Cell:
+        if self.format is None and isinstance(value, UnrepresentableText):
+            return UnrepresentableText(value[:8])
+        return self._unusual(value, "")
 
 
 class DurationWidget(Widget):
@@ -166,6 +246,10 @@ class DurationWidget(Widget):
     def native(self, value: Any, **_kwargs: Any) -> Cell:
         """Return *value* itself."""
         return value if isinstance(value, timedelta) else self._unusual(value, None)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the duration as text."""
+        return texts.interval_text(column) if type == "interval" else None
 
 
 class IntervalWidget(DurationWidget):
@@ -200,6 +284,10 @@ def astimezone(value: datetime, zone: tzinfo) -> datetime:
         return value.astimezone(zone)
     except OverflowError:
         raise OverflowError(f"a datetime in year 1 or 9999 has no equal in {zone}") from None
+
+
+_FRACTION_AND_OFFSET = re.compile(r"(?<=:\d\d)(\.\d+)?(\+00)?(?= BC$|$)")
+"""In PostgreSQL's text of a timestamp."""
 
 
 def _checked_format(pattern: str | None) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind, LogicalType
 from async_export.widgets._auto import AUTO
 from async_export.widgets._base import Widget, one_of
@@ -14,6 +16,8 @@ __all__ = ("EnumLookup", "EnumWidget")
 
 EnumLookup: TypeAlias = Mapping[Any, str] | Callable[[Any], str]
 """From a member of an enum to the text that the database stores for it."""
+
+_SQL_TYPES: Final = frozenset({"enum", "text", "varchar"})
 
 
 class EnumWidget(Widget):
@@ -55,6 +59,22 @@ class EnumWidget(Widget):
     def native(self, value: Any, **_kwargs: Any) -> Cell:
         """Return the same text; where values are shown, the value with its type."""
         return self._shown(value)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the stored text, if that is what is shown."""
+        if not self._shows_stored(type):
+            return None
+        if type == "enum":
+            return texts.own_text(column, may_be_empty=True)
+        return texts.unchanged(column, is_text=True)
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column, if the stored text is shown."""
+        return column if self._shows_stored(type) else None
+
+    def _shows_stored(self, type: str) -> bool:  # noqa: A002 - likewise
+        # Without a lookup the value of a member is shown, which may be stored under its name.
+        return self.show == "stored" and self.lookup is not None and type in _SQL_TYPES
 
     def _shows_values(self) -> bool:
         return self.show == "value" or (self.show == "stored" and self._stored is None)

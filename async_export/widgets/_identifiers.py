@@ -13,6 +13,8 @@ from ipaddress import (
 from typing import Any
 from uuid import UUID
 
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind
 from async_export.widgets._base import DatabaseTextWidget, Widget
 
@@ -36,6 +38,14 @@ class UUIDWidget(Widget):
         """Return *value* itself."""
         return value if isinstance(value, UUID) else self._unusual(value, None)
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the column, which is in the usual form."""
+        return texts.unchanged(column) if type == "uuid" else None
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column."""
+        return column if type == "uuid" else None
+
 
 class InetWidget(DatabaseTextWidget):
     """Network addresses in PostgreSQL's form, as ``ipaddress`` objects or strings.
@@ -45,6 +55,12 @@ class InetWidget(DatabaseTextWidget):
 
     accepts = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
     expects = "an IP address or network"
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the text of ``inet`` and ``cidr``."""
+        if type == "inet":
+            return texts.inet_text(column)
+        return texts.unchanged(column) if type == "cidr" else None
 
     def _shown(self, value: Any) -> Cell:
         if isinstance(value, IPv6Interface):

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from numbers import Number
-from typing import Any
+from typing import Any, Final
 
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind
 from async_export.widgets._base import Widget
 
 __all__ = ("BooleanWidget", "DecimalWidget", "FloatWidget", "IntegerWidget", "NumberWidget")
 
 _EXACT_NUMBERS = frozenset({int, float, Decimal})
+
+_SQL_FORMS: Final[Mapping[str, Callable[[Expression], Expression]]] = {
+    "int2": texts.unchanged,
+    "int4": texts.unchanged,
+    "int8": texts.unchanged,
+    "oid": texts.unchanged,
+    "numeric": texts.unchanged,
+    "float4": texts.float4_text,
+    "float8": texts.float8_text,
+}
+_FLOATS: Final = ("float4", "float8")
 
 
 class NumberWidget(Widget):
@@ -39,6 +53,15 @@ class NumberWidget(Widget):
         if type(value) in _EXACT_NUMBERS or isinstance(value, Number):
             return value
         return self._unusual(value, None)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the digits of the number."""
+        form = _SQL_FORMS.get(type)
+        return None if form is None or _is_converted(column, type) else form(column)
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column."""
+        return column if type in _SQL_FORMS and not _is_converted(column, type) else None
 
     def _other(self, value: Any) -> Cell:
         if value is None or isinstance(value, str):
@@ -93,6 +116,20 @@ class BooleanWidget(Widget):
         if value is True or value is False:
             return value
         return bool(value) if _is_bit(value) else self._unusual(value, None)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return the boolean as an integer."""
+        return texts.boolean_text(column) if type == "bool" else None
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return the column."""
+        return column if type == "bool" else None
+
+
+def _is_converted(column: Expression, type: str) -> bool:  # noqa: A002 - PostgreSQL's word
+    """Whether SQLAlchemy makes decimals of floats, or floats of other numbers."""
+    as_decimal = getattr(column.type, "asdecimal", None)
+    return as_decimal is not None and as_decimal == (type in _FLOATS)
 
 
 def _float_text(value: float) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from async_export.postgres import texts
+from async_export.postgres.texts import Expression
 from async_export.types import Cell
 from async_export.widgets._auto import AUTO
 from async_export.widgets._base import LISTS, DatabaseTextWidget
@@ -23,6 +25,10 @@ class RangeWidget(DatabaseTextWidget):
 
     expects = "a range or a list of ranges"
 
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return PostgreSQL's own text; that of ``tstzrange`` follows the session's zone."""
+        return texts.own_text(column) if type in _SQL_TYPES else None
+
     def _shown(self, value: Any) -> Cell:
         if isinstance(value, LISTS):
             return f"{{{','.join(map(self._range, value))}}}"
@@ -39,6 +45,13 @@ class RangeWidget(DatabaseTextWidget):
         opening = "[" if lower is not None and value.lower_inc else "("
         closing = "]" if upper is not None and value.upper_inc else ")"
         return f"{opening}{_bound_text(lower)},{_bound_text(upper)}{closing}"
+
+
+_SQL_TYPES: Final = frozenset(
+    f"{values}{shape}"
+    for values in ("int4", "int8", "num", "date", "ts")
+    for shape in ("range", "multirange")
+)
 
 
 def is_range(cls: type) -> bool:

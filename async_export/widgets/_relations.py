@@ -7,6 +7,7 @@ from json import JSONEncoder
 from typing import Any
 
 from async_export.errors import ConfigurationError
+from async_export.postgres.texts import Expression
 from async_export.types import Cell, Kind, UnrepresentableText
 from async_export.widgets._auto import AUTO
 from async_export.widgets._base import LISTS, Widget, copy_with
@@ -59,9 +60,9 @@ class ForeignKeyWidget(_RelationWidget):
         Raises:
             TypeError: natural keys are asked for and the object has none.
         """
-        if value is None or isinstance(value, UnrepresentableText):
-            return self._unusual(value, "")
-        if self.use_natural_foreign_keys:
+        if value is None:
+            return ""
+        if self.use_natural_foreign_keys and not isinstance(value, UnrepresentableText):
             return _encode_natural_key(self._natural_key(value))
         item = self.item or AUTO
         if isinstance(value, tuple):
@@ -78,6 +79,21 @@ class ForeignKeyWidget(_RelationWidget):
         if isinstance(value, tuple):
             return [item.native(each, **kwargs) for each in value]
         return item.native(value, **kwargs)
+
+    def render_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - PostgreSQL's word
+        """Return what the item's widget gives for the value."""
+        item = None if self.use_natural_foreign_keys else self.item
+        return None if item is None else item.render_sql(column, type)
+
+    def native_sql(self, column: Expression, type: str) -> Expression | None:  # noqa: A002 - likewise
+        """Return what the item's widget gives for the value."""
+        item = None if self.use_natural_foreign_keys else self.item
+        return None if item is None else item.native_sql(column, type)
+
+    @property
+    def sql_is_definition(self) -> bool:
+        """Whether that of the item's widget is."""
+        return self.item is not None and self.item.sql_is_definition
 
     def _natural_key(self, related: Any) -> list[Any]:
         natural_key = getattr(related, "natural_key", None)

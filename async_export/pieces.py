@@ -1,0 +1,141 @@
+"""From a run to the encoded pieces of its output: by records, or from what COPY writes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+import anyio
+
+from async_export.errors import EncodeError, ExportError, FormatLimitError
+from async_export.formats import CopyForm, Encoder, Splice, pieces_of
+from async_export.records import Turns
+from async_export.run import Run
+from async_export.types import Column, Record
+
+__all__ = ("encoded_pieces",)
+
+FIRST_PIECE: Final = 16
+"""Records that are encoded together at first, before their width is known."""
+
+PIECE_BYTES: Final = 262_144
+"""Bytes that are encoded together, from then on."""
+
+
+async def encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    """Give the output between ``begin`` and ``end`` of *encoder*, in pieces of any size.
+
+    Args:
+        run: The export, which is prepared.
+        encoder: The format; ``begin`` was called.
+
+    Raises:
+        EncodeError: a cell has no representation, or there are too many records.
+        ExportError: as `Run` raises them.
+    """
+    planned = run.plan.copy
+    if planned is None:
+        pieces = _of_records(run, encoder)
+    elif planned.splice is None:
+        pieces = _framed(run, planned.form)
+    else:
+        pieces = _spliced(run, planned.splice, encoder)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if encoder.max_rows is not None and run.rows > encoder.max_rows:
+                raise FormatLimitError(f"{encoder.name} holds {encoder.max_rows} rows at most")
+            yield piece
+
+
+async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    unused = copy.copy(encoder)
+    rows, encoded = FIRST_PIECE, 0
+    async with aclosing(run.batches()) as batches:
+        async for records in batches:
+            done = 0
+            # A batch is cut where its output would become long, as it does with wide rows.
+            while done < len(records):
+                some = records[done : done + max(1, rows)]
+                try:
+                    piece = await _encode(encoder, some)
+                except EncodeError as error:
+                    raise _located(error, unused, run.plan.columns, some, encoded) from error
+                done += len(some)
+                encoded += len(some)
+                rows = PIECE_BYTES * len(some) // max(len(piece), 1)
+                run.batch_bytes += len(piece)
+                yield piece
+
+
+async def _encode(encoder: Encoder, records: Sequence[Record]) -> bytes:
+    if encoder.offload:
+        return await anyio.to_thread.run_sync(encoder.encode, records)
+    return encoder.encode(records)
+
+
+async def _framed(run: Run, form: CopyForm) -> AsyncGenerator[bytes, None]:
+    """Frame what COPY writes; the event loop gets a turn every two milliseconds."""
+    framing = form.framing(run.plan.columns)
+    turns = Turns()
+    async with aclosing(run.copied()) as chunks:
+        async for chunk in chunks:
+            for data in pieces_of(chunk):
+                piece, records = framing.frame(data)
+                run.count(records)
+                yield piece
+                await turns.give_when_due()
+
+
+async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    """Put the cells of hooks into what COPY writes."""
+    unused = copy.copy(encoder)
+    size = run.batch_size
+    turns = Turns()
+    async with aclosing(run.copied()) as chunks:
+        async for chunk in chunks:
+            rows = splice.split(bytes(chunk))
+            done = 0
+            while done < len(rows):
+                some = rows[done : done + size.rows]
+                size.begin()
+                made = await run.make(some)
+                try:
+                    piece, records = splice.join(done, done + len(some), made)
+                except Exception as error:
+                    raise _unspliced(error, unused, run, made) from error
+                done += len(some)
+                run.count(records)
+                size.learn(len(some), len(piece))
+                yield piece
+                await turns.give_when_due()
+
+
+def _unspliced(
+    error: Exception, unused: Encoder, run: Run, made: Sequence[Record | None]
+) -> ExportError:
+    """Say which cell that a hook made cannot be encoded."""
+    names = {each.name for each in run.plan.cells}
+    columns = [column for column in run.plan.columns if column.name in names]
+    records = [record for record in made if record is not None]
+    unknown = EncodeError(f"a cell without a representation ({type(error).__name__})")
+    return _located(unknown, unused, columns, records, run.rows)
+
+
+def _located(
+    error: EncodeError,
+    unused: Encoder,
+    columns: Sequence[Column],
+    records: Sequence[Record],
+    before: int,
+) -> EncodeError:
+    """Say in which row a cell could not be encoded, by encoding them one by one."""
+    probe = copy.copy(unused)
+    probe.begin(columns)
+    for number, record in enumerate(records, before + 1):
+        try:
+            probe.encode([record])
+        except EncodeError as found:
+            return type(found)(f"record {number}: {found}")
+    return error
