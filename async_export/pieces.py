@@ -97,17 +97,17 @@ async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator
         async for chunk in chunks:
             rows = splice.split(bytes(chunk))
             done = 0
-            while done < len(rows):
-                some = rows[done : done + size.rows]
+            while done < rows:
+                stop = min(done + min(size.rows, run.slice_rows), rows)
                 size.begin()
-                made = await run.make(some)
+                made = await run.make(splice.reads(done, stop))
                 try:
-                    piece, records = splice.join(done, done + len(some), made)
+                    piece, records = splice.join(done, stop, made)
                 except Exception as error:
                     raise _unspliced(error, unused, run, made) from error
-                done += len(some)
+                size.learn(stop - done, len(piece))
+                done = stop
                 run.count(records)
-                size.learn(len(some), len(piece))
                 yield piece
                 await turns.give_when_due()
 

@@ -40,9 +40,9 @@ class CellMaker:
 
     Attributes:
         name: Name of the field, or of the hook that makes the whole record.
-        make: Gives the cell; not called where there is a `position`.
+        make: Gives the cell; not called where there is a `text`.
         of: Gives what it is made of; None for the row itself.
-        position: Where the cell is in the row, if it has not to be made.
+        text: Where the cell is among the row's texts, if it has not to be made.
         is_async: Whether `make` always gives an awaitable.
         is_hook: Whether somebody else wrote `make`, so that it may give an awaitable although
             nothing says so.
@@ -51,7 +51,7 @@ class CellMaker:
     name: str
     make: Callable[[Any], Any] = _absent
     of: Callable[[Any], Any] | None = None
-    position: int | None = None
+    text: int | None = None
     is_async: bool = False
     is_hook: bool = False
 
@@ -98,6 +98,7 @@ class RecordMaker:
         cells: The makers, in the order of the columns.
         width: How many cells a record has.
         whole: Whether the only maker gives whole records.
+        texts: Gives the texts of a row; None if it has none.
         subject: Gives what the makers receive of a row; None for the row itself.
         key: Gives the primary key of that.
         on_error: What a failing row does.
@@ -110,6 +111,7 @@ class RecordMaker:
         *,
         width: int,
         whole: bool,
+        texts: Callable[[Any], list[str]] | None = None,
         subject: Callable[[Any], Any] | None,
         key: Callable[[Any], Any],
         on_error: OnError,
@@ -125,7 +127,7 @@ class RecordMaker:
         self._is_async = any(each.is_async for each in cells)
         self._plain_types: set[type] = set()
         self._awaitables: list[Any] = []
-        names = {"plain": self._plain_types, "subject": subject}
+        names = {"plain": self._plain_types, "subject": subject, "texts_of": texts}
         self._make = _compiled(cells, {**names, "settle": self._noted})
         self._make_async = _compiled(cells, {**names, "settle": self._settled}, is_async=True)
         self.rows = 0
@@ -289,7 +291,7 @@ class RecordMaker:
 
 
 _CODE: Final = "<record>"
-_FIRST_LINE: Final = 4
+_FIRST_LINE: Final = 5
 
 
 def _compiled(
@@ -301,20 +303,21 @@ def _compiled(
 
     Args:
         cells: The makers.
-        names: ``subject`` of a row, or None; ``plain``, the types of cells that were looked at
-            before; ``settle``, which looks at the others.
+        names: ``subject`` and ``texts_of`` a row, or None; ``plain``, the types of cells that
+            were looked at before; ``settle``, which looks at the others.
         is_async: Whether it awaits.
     """
     wait = "await " if is_async else ""
     lines = [
         f"{'async ' if is_async else ''}def record(row):",
+        "    texts = texts_of(row)" if names["texts_of"] is not None else "    # none",
         "    row = subject(row)" if names["subject"] is not None else "    # the row itself",
         "    return [",
     ]
     for place, each in enumerate(cells):
         made = f"make_{place}({'row' if each.of is None else f'of_{place}(row)'})"
-        if each.position is not None:
-            made = f"row[{each.position}]"
+        if each.text is not None:
+            made = f"texts[{each.text}]"
         if each.is_async:
             made = wait + made
         if each.is_hook:

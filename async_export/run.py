@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import TextClause, column
 from sqlalchemy.engine import Dialect
@@ -35,6 +35,10 @@ from async_export.statements import Queried, is_statement, look_at
 from async_export.types import Record
 
 __all__ = ("Run", "RunnableHooks", "running")
+
+
+SLICE_ROWS: Final = 256
+"""Rows that become records at once: so few lists live that the garbage collector has no work."""
 
 
 class RunnableHooks(Hooks, Protocol):
@@ -91,6 +95,11 @@ class Run:
         """Rows that failed and were left out."""
         return 0 if self._maker is None else self._maker.skipped
 
+    @property
+    def slice_rows(self) -> int:
+        """How many rows become records before these are passed on."""
+        return max(SLICE_ROWS, 8 * self.plan.concurrency)
+
     async def prepare(self, queryset: Any, selected: Sequence[str] | None, spec: CellSpec) -> None:
         """Go through the workflow up to the first row: hooks, fields, headers, plan."""
         hooks, kwargs = self.hooks, self._kwargs
@@ -117,6 +126,7 @@ class Run:
             plan.cells,
             width=len(plan.fields),
             whole=plan.whole,
+            texts=plan.texts,
             subject=None if self._iterates() else plan.subject,
             key=plan.key,
             on_error=hooks.options.on_error,
@@ -124,7 +134,7 @@ class Run:
         )
 
     async def batches(self) -> AsyncGenerator[list[Record], None]:
-        """Give the records, batch by batch.
+        """Give the records, in slices of batches.
 
         Raises:
             RowError: a hook or widget failed.
@@ -135,11 +145,12 @@ class Run:
         async with aclosing(self._fetched()) as batches:
             async for rows in batches:
                 await self._prepare_batch(rows)
-                made = await self._maker.records(rows)
-                records: list[Record] = [record for record in made if record is not None]
-                self.count(len(records))
                 self.batch_bytes = 0
-                yield records
+                for start in range(0, len(rows), self.slice_rows):
+                    made = await self._maker.records(rows[start : start + self.slice_rows])
+                    records: list[Record] = [record for record in made if record is not None]
+                    self.count(len(records))
+                    yield records
                 self.batch_size.learn(len(rows), self.batch_bytes)
 
     async def copied(self) -> AsyncGenerator[bytes, None]:

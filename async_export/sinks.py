@@ -31,6 +31,9 @@ Result = TypeVar("Result")
 ChunkFunction: TypeAlias = Callable[[bytes], Awaitable[object] | object]
 """A ``def`` or ``async def`` that takes a chunk."""
 
+WRITE_BYTES = 524_288
+"""Bytes that are written to a file at once: handing them to a thread takes as long as 50 KB."""
+
 STEM_LENGTH = 60
 """Characters of the file's name within the temporary name: as UTF-8 at most 240 of the 255 bytes
 that a name may have, which leaves room for the dots, eight digits and ``.part``."""
@@ -110,6 +113,8 @@ class FileSink(Sink):
         self._descriptor: int | None = None
         self._temporary: Path | None = None
         self._target: Path | None = None
+        self._waiting: list[bytes] = []
+        self._bytes = 0
 
     async def open(self) -> None:
         """Create the temporary file; a failing or cancelled call leaves none."""
@@ -122,8 +127,11 @@ class FileSink(Sink):
             raise
 
     async def write(self, chunk: bytes) -> None:
-        """Write all of *chunk* to the temporary file."""
-        await self._thread.run(self._write, chunk)
+        """Write *chunk* to the temporary file, as soon as there is enough to be worth a thread."""
+        self._waiting.append(chunk)
+        self._bytes += len(chunk)
+        if self._bytes >= WRITE_BYTES:
+            await self._thread.run(self._write)
 
     async def finish(self) -> None:
         """Sync the temporary file and give it its name; if that fails, nothing is left."""
@@ -170,15 +178,18 @@ class FileSink(Sink):
             raise _os_error(errno.ENODEV, self.path)
         return mode & 0o777
 
-    def _write(self, chunk: bytes) -> None:
+    def _write(self) -> None:
         descriptor = self._opened()
+        rest: bytes | memoryview = b"".join(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
         with _sink_errors(self.path):
-            rest: bytes | memoryview = chunk
             while rest:
                 rest = _rest(rest, os.write(descriptor, rest))
 
     def _publish(self) -> None:
         descriptor = self._opened()
+        self._write()
         assert self._temporary is not None
         assert self._target is not None
         with _sink_errors(self.path):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from async_export.formats._csv_cells import quoted_column
-from async_export.formats._framing import VALUE_END, LineFraming
+from async_export.formats._framing import VALUE_END
 from async_export.formats._json_objects import JSONObjects, line_template
 from async_export.types import Column, Record
 
@@ -23,7 +23,7 @@ class Splice(Protocol):
     One serves for one export.
 
     Attributes:
-        first: Position of the first value that hooks read among a row's `tokens`.
+        first: Position of the first value that hooks read in what `reads` gives for a row.
         null: What stands there for NULL.
     """
 
@@ -42,23 +42,23 @@ class Splice(Protocol):
         """
         ...
 
-    def split(self, data: bytes) -> list[Any]:
-        """Give what hooks read of each row in *data*, which holds whole rows."""
+    def split(self, data: bytes) -> int:
+        """Take *data*, which holds whole rows; give their number."""
         ...
 
-    def tokens(self, read: Any) -> Sequence[str]:
-        """Give the single values of what `split` gave for a row."""
+    def reads(self, start: int, stop: int) -> list[Sequence[str]]:
+        """Give the values that hooks read of some of the rows."""
         ...
 
     def text(self, token: str) -> str:
-        """Give the text that a token stands for; it is not that of NULL."""
+        """Give the text that a value of a text type stands for; it is not NULL."""
         ...
 
     def join(self, start: int, stop: int, records: Sequence[Record | None]) -> tuple[bytes, int]:
-        """Give the bytes of some of the rows that were split, and how many records these are.
+        """Give the bytes of some of the rows, and how many records these are.
 
         Args:
-            start: Position of the first row.
+            start: Position of the first row; all before it were joined.
             stop: Position after the last row.
             records: The cells that hooks made for each; None to leave the row out.
         """
@@ -66,7 +66,7 @@ class Splice(Protocol):
 
 
 class CSVSplice:
-    """Splices lines of CSV, by a marker before and after what hooks read.
+    """Splices lines of CSV, by a marker before and after what hooks read, and at each line's end.
 
     The marker is random, so that no cell can hold it, and has nothing that COPY would quote.
 
@@ -80,11 +80,11 @@ class CSVSplice:
     null: ClassVar[str] = ""
 
     def __init__(self, hooks: int, delimiter: str, line_end: str) -> None:
-        self._marker = f"\x1f{secrets.token_urlsafe(12)}"
+        self._marker = f"\x1f{secrets.token_urlsafe(6)}"
         self._hooks = hooks
         self._stride = hooks + 1
         self._delimiter = delimiter
-        self._framing = LineFraming(line_end.encode())
+        self._line_end = line_end
         self._parts: list[str] = []
 
     def arrange(self, cells: Sequence[_T | None], reads: Sequence[_T]) -> list[_T | str]:
@@ -100,22 +100,30 @@ class CSVSplice:
             else:
                 arranged += [self._marker, *between]
                 between = []
-        return arranged
+        return [*arranged, self._marker]
 
-    def split(self, data: bytes) -> list[str]:
-        """Give for each row what stands between its first two markers."""
-        self._parts = data.decode().split(self._marker)
-        if len(self._parts) % self._stride != 1:
+    def split(self, data: bytes) -> int:
+        """Split at the markers; those at the end of lines give way to the line end."""
+        marker = self._marker
+        lines = data.decode().replace(f"{self._delimiter}{marker}\n", self._line_end)
+        self._parts = lines.split(marker)
+        rows, rest = divmod(len(self._parts) - 1, self._stride)
+        if rest:
             raise AssertionError("a marker is missing in what COPY wrote")
-        return self._parts[1 :: self._stride]
+        return rows
 
-    def tokens(self, read: str) -> Sequence[str]:
+    def reads(self, start: int, stop: int) -> list[Sequence[str]]:
+        """Give what stands between the first two markers, split at the delimiters."""
+        delimiter, stride = self._delimiter, self._stride
+        return [
+            read.split(delimiter) if '"' not in read else self._unquoted(read)
+            for read in self._parts[start * stride + 1 : stop * stride : stride]
+        ]
+
+    def _unquoted(self, read: str) -> Sequence[str]:
         """Split at the delimiters that are not inside of quotes."""
-        delimiter = self._delimiter
-        if '"' not in read:
-            return read.split(delimiter)
         parts = read.split('"')
-        parts[::2] = [part.replace(delimiter, "\0") for part in parts[::2]]
+        parts[::2] = [part.replace(self._delimiter, "\0") for part in parts[::2]]
         return '"'.join(parts).split("\0")
 
     def text(self, token: str) -> str:
@@ -125,7 +133,8 @@ class CSVSplice:
     def join(self, start: int, stop: int, records: Sequence[Record | None]) -> tuple[bytes, int]:
         """Put the cells in the place of the markers and of what is between the first two."""
         parts, stride = self._parts, self._stride
-        if None in records:
+        count = len(records) - records.count(None)
+        if count < len(records):
             records = self._without_skipped(start, records)
         columns = [quoted_column(column, self._delimiter) for column in zip(*records, strict=True)]
         width = 2 * self._hooks
@@ -138,7 +147,7 @@ class CSVSplice:
                 joined[2 * place :: width] = behind
         if stop * stride == len(parts) - 1:
             joined.append(parts[-1])
-        return self._framing.frame("".join(joined).encode())
+        return "".join(joined).encode(), count
 
     def _without_skipped(self, start: int, records: Sequence[Record | None]) -> list[Record]:
         """Take the lines of rows that are left out of the parts."""
@@ -148,18 +157,17 @@ class CSVSplice:
             if record is None:
                 # A part holds the end of one line and the beginning of the next.
                 first, after = place * stride, (place + 1) * stride
-                parts[first] = parts[first][: _line_end(parts[first])]
+                parts[first] = parts[first][: self._first_line(parts[first])]
                 parts[first + 1 : after] = empty
-                parts[after] = parts[after][_line_end(parts[after]) :]
+                parts[after] = parts[after][self._first_line(parts[after]) :]
         return [empty if record is None else record for record in records]
 
-
-def _line_end(part: str) -> int:
-    """Where the first line of *part* ends, outside of quotes; 0 if none does."""
-    end = part.find("\n")
-    while end >= 0 and part.count('"', 0, end) % 2:
-        end = part.find("\n", end + 1)
-    return end + 1
+    def _first_line(self, part: str) -> int:
+        """Length of the first line of *part*, which may have breaks in quotes; 0 if none ends."""
+        end = part.find(self._line_end)
+        while end >= 0 and part.count('"', 0, end) % 2:
+            end = part.find(self._line_end, end + 1)
+        return end + len(self._line_end) if end >= 0 else 0
 
 
 class JSONLinesSplice:
@@ -188,19 +196,19 @@ class JSONLinesSplice:
         self._read = len(made)
         return [*made, *reads]
 
-    def split(self, data: bytes) -> list[Sequence[str]]:
-        """Give for each row the values behind those of its cells."""
+    def split(self, data: bytes) -> int:
+        """Split at the ends of values."""
         end = VALUE_END.decode()
         self._values = values = data.decode().replace("\n", end).split(end)
         values.pop()
-        return [
-            values[start + self._read : start + self._stride]
-            for start in range(0, len(values), self._stride)
-        ]
+        return len(values) // self._stride
 
-    def tokens(self, read: Sequence[str]) -> Sequence[str]:
-        """They are single values already."""
-        return read
+    def reads(self, start: int, stop: int) -> list[Sequence[str]]:
+        """Give the values behind those of the cells."""
+        stride, read = self._stride, self._read
+        return [
+            self._values[row * stride + read : (row + 1) * stride] for row in range(start, stop)
+        ]
 
     def text(self, token: str) -> str:
         """Read the JSON string."""

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Enum, String, Text, cast, func, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from async_export.paths import PathTarget
+from async_export.plan._draft import Draft
+from async_export.postgres.decoding import decoder_of
 from async_export.postgres.describing import ServerType
 from async_export.rows import Value
 from async_export.statements import RowSelect
 
-__all__ = ("Columns", "DriverColumns", "Key", "label_key", "many_key", "path_key", "processor_of")
+__all__ = (
+    "Columns",
+    "DriverColumns",
+    "Key",
+    "carried",
+    "label_key",
+    "many_key",
+    "path_key",
+    "processed",
+    "processor_of",
+    "type_name",
+)
 
 Key: TypeAlias = tuple[Any, ...]
 """What a column is: where it leads."""
@@ -90,23 +103,54 @@ class Columns:
 class DriverColumns(Columns):
     """The columns of one SELECT whose values asyncpg gives: SQLAlchemy's types process them.
 
+    Values that our codecs would have to decode, read or not, come as text and are decoded when a
+    hook reads them.
+
     Args:
+        draft: What the steps of compiling share.
         select: Finds the columns, and builds the SELECT.
-        dialect: The connection's dialect.
-        types: The types on the server.
     """
 
-    def __init__(
-        self, select: RowSelect, dialect: Dialect, types: Mapping[Key, ServerType]
-    ) -> None:
+    def __init__(self, draft: Draft, select: RowSelect) -> None:
         super().__init__(select)
-        self._dialect = dialect
-        self._types = types
+        assert draft.database is not None
+        self._dialect = draft.database.dialect
+        self._types = draft.types
+        self._as_text = draft.hooks.options.on_unrepresentable == "text"
+        self._values: dict[Key, Value] = {}
 
-    def _value(self, position: int, key: Key, sqltype: TypeEngine[Any] | None) -> Value:  # noqa: ARG002 - the column knows it
-        return Value(
-            position, processor_of(self.columns[position].type, self._dialect, self._types[key])
-        )
+    def _value(self, position: int, key: Key, sqltype: TypeEngine[Any] | None) -> Value:
+        if key not in self._values:
+            self._values[key] = self._driven(position, self._types[key], sqltype)
+        return self._values[key]
+
+    def _driven(self, position: int, server: ServerType, sqltype: TypeEngine[Any] | None) -> Value:
+        """Give the value of a column; the column may become another one that carries it."""
+        label: Any = self.columns[position]
+        process = processor_of(label.type, self._dialect, server)
+        name = type_name(server, sqltype)
+        is_kept = label in self.select.kept.values()
+        if not self._as_text or name not in _CODED or is_kept:
+            return Value(position, process)
+        self.columns[position] = cast(carried(label.element, name), Text).label(label.name)
+        return processed(Value(position, decoder_of(name), None), process)
+
+
+_CODED = frozenset({"date", "numeric", "time", "timestamp", "timestamptz"})
+"""Types that have a codec of ours, and a text that is decoded faster."""
+
+
+def carried(column: ColumnElement[Any], type: str) -> ColumnElement[Any]:  # noqa: A002 - PostgreSQL's word
+    """Give what has the text that the decoder of *type* takes, whatever the session's zone is."""
+    return func.timezone(literal_column("'UTC'"), column) if type == "timestamptz" else column
+
+
+def processed(value: Value, process: Callable[[Any], Any] | None) -> Value:
+    """Let SQLAlchemy's type process a value, NULL too."""
+    if process is None:
+        return value
+    decode = value.of_cell()
+    return Value(value.position, lambda cell: process(decode(cell)))
 
 
 def processor_of(
@@ -116,3 +160,12 @@ def processor_of(
 ) -> Callable[[Any], Any] | None:
     """Give what SQLAlchemy makes of a driver's values of this type; None if nothing."""
     return sqltype.dialect_impl(dialect).result_processor(dialect, type.oid)
+
+
+def type_name(type: ServerType, sqltype: TypeEngine[Any] | None) -> str:  # noqa: A002 - the server's word
+    """Give the name by which SQL forms know a type; ``enum`` for one that has labels."""
+    if type.is_builtin or type.name == "citext":
+        return type.name
+    if isinstance(sqltype, String | Enum):
+        return "enum"
+    return f"{type.name}, made by CREATE TYPE"

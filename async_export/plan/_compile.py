@@ -113,7 +113,7 @@ def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[st
     _render(draft, items, json=False)
     planned = _planned(draft, items, headers)
     draft.reasons.append(f"no COPY: {why}")
-    columns = DriverColumns(RowSelect(queried), database.dialect, draft.types)
+    columns = DriverColumns(draft, RowSelect(queried))
     plan = rows_plan(draft, items, planned, columns, "cursor")
     try:
         return replace(plan, sql=literal_sql(plan.statement, database.dialect))

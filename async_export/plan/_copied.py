@@ -12,12 +12,12 @@ from sqlalchemy.types import TypeEngine
 from async_export.formats import CopyForm, Splice
 from async_export.hooks import is_async
 from async_export.paths import PathTarget
-from async_export.plan._columns import Columns, Key, processor_of
+from async_export.plan._columns import Columns, Key, carried, processed, processor_of, type_name
 from async_export.plan._draft import Draft, DraftField, widget_is_async, widget_is_foreign
 from async_export.plan._light import light_rows
 from async_export.plan._plan import CopyPlan, Plan, PlannedField, Reader
-from async_export.plan._rendering import NotRendered, json_of, source_of, text_of, type_name
-from async_export.plan._rows import cell_function, then
+from async_export.plan._rendering import NotRendered, json_of, source_of, text_of
+from async_export.plan._rows import cell_function
 from async_export.postgres.decoding import TEMPORAL, TEXTUAL, decoder_of
 from async_export.postgres.describing import ServerType
 from async_export.postgres.json_texts import json_text
@@ -79,7 +79,7 @@ def copied_plan(
         fields=planned,
         cells=tuple(makers),
         whole=False,
-        subject=None if splice is None else splice.tokens,
+        subject=None,
         prepared=None,
         key=key,
         concurrency=draft.hooks.options.hook_concurrency,
@@ -157,20 +157,13 @@ class _SplicedReads(Columns):
             raise NotRendered("on_unrepresentable is for fetched values")
         label: Any = self.columns[position]
         self.columns[position] = self._carried(label.element, name).label(label.name)
-        process = processor_of(label.type, self._dialect, server)
-        place = self._splice.first + position
-        if process is None:
-            return Value(place, decode, self.null)
-        # A type may make something of NULL, too.
-        return Value(place, then(Value(0, decode, self.null).of_cell(), process))
+        value = Value(self._splice.first + position, decode, self.null)
+        return processed(value, processor_of(label.type, self._dialect, server))
 
     def _carried(self, column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
         """Give what COPY writes of a column, for the decoder of its type."""
-        if name == "timestamptz":
-            # Whatever the zone of the session is.
-            return func.timezone(literal_column("'UTC'"), column)
         if not self._is_json or name not in TEXTUAL:
-            return column
+            return carried(column, name)
         found = json_text(column, name)
         assert found is not None
         return found

@@ -86,6 +86,7 @@ def instances_plan(
         key=key,
         annotates=annotates,
         concurrency=1 if annotates else hooks.options.hook_concurrency,
+        texts=texts.split if direct else None,
     )
 
 
@@ -193,7 +194,7 @@ def _direct_maker(
     """Make a cell of a fetched row, or of the mapped object in it."""
     each = item.field
     if each.name in texts.places:
-        return CellMaker(each.name, position=texts.places[each.name])
+        return CellMaker(each.name, text=texts.places[each.name])
     maker = _instance_maker(draft, item)
     kind = type(each)
     own = (kind.export, kind.get_value, kind.cell) == (Field.export, Field.get_value, Field.cell)

@@ -85,7 +85,8 @@ class Plan:
         fields: The fields, in the order of the output.
         cells: Makers of the cells of a record, or of the whole record (`whole`).
         whole: Whether the one maker in `cells` makes the whole record.
-        subject: Gives what the cell makers receive of a fetched row.
+        subject: Gives what the cell makers receive of a fetched row; None for the row itself.
+        texts: Gives the cells that PostgreSQL rendered of a fetched row; None if there are none.
         prepared: Gives what ``prepare_batch`` receives of a fetched row; None if it is not
             overridden.
         key: Gives the primary key of what the cell makers receive; None if it is not known.
@@ -108,6 +109,7 @@ class Plan:
     key: Reader
     annotates: bool = False
     concurrency: int = 1
+    texts: Callable[[Any], list[str]] | None = None
     sql: str = ""
     copy: CopyPlan | None = None
 

@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from async_export.fields import Field
 from async_export.paths import PathTarget
-from async_export.plan._columns import Key, label_key, many_key, path_key
+from async_export.plan._columns import Key, label_key, many_key, path_key, type_name
 from async_export.plan._draft import Draft, DraftField
 from async_export.postgres.decoding import TEMPORAL
 from async_export.postgres.describing import ServerType
@@ -19,7 +19,7 @@ from async_export.postgres.texts import quoted
 from async_export.statements import RowSelect
 from async_export.widgets import ManyToManyWidget, Widget
 
-__all__ = ("NotRendered", "Source", "json_of", "source_of", "text_of", "type_name")
+__all__ = ("NotRendered", "Source", "json_of", "source_of", "text_of")
 
 
 class NotRendered(Exception):  # noqa: N818 - no error: Python renders then
@@ -67,15 +67,6 @@ def source_of(item: DraftField) -> Source:
     if not target.is_stored:
         raise NotRendered(f"{target.name} is computed in SQL, and would be for each of its parts")
     return Source(path_key(target), target.sqltype, target)
-
-
-def type_name(type: ServerType, sqltype: TypeEngine[Any] | None) -> str:  # noqa: A002 - the server's word
-    """Give the name by which SQL forms know a type; ``enum`` for one that has labels."""
-    if type.is_builtin or type.name == "citext":
-        return type.name
-    if isinstance(sqltype, String | Enum):
-        return "enum"
-    return f"{type.name}, made by CREATE TYPE"
 
 
 def text_of(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Text, cast, func, literal_column
 
-from async_export.fields import DEPENDS, read_path
+from async_export.fields import DEPENDS, Field, read_path
 from async_export.hooks import is_async, is_overridden
 from async_export.plan._columns import Columns
 from async_export.plan._draft import Draft, DraftField, widget_is_async, widget_is_foreign
@@ -65,7 +66,7 @@ def _key_reader(draft: Draft, columns: Columns) -> Reader:
     return readers[0] if len(readers) == 1 else lambda row: tuple(read(row) for read in readers)
 
 
-def _row_maker(draft: Draft, item: DraftField, columns: Columns) -> CellMaker:
+def _row_maker(draft: Draft, item: DraftField, columns: Columns, texts: JoinedTexts) -> CellMaker:
     name = item.field.name
     if item.value is None:
         assert item.hook is not None
@@ -73,8 +74,8 @@ def _row_maker(draft: Draft, item: DraftField, columns: Columns) -> CellMaker:
         light = light_rows(draft, item.hook_name, item.reads, columns)
         return CellMaker(name, item.hook, of=light, is_async=is_async(item.hook), is_hook=True)
     if item.rendered:
-        text = cell_text(text_of(draft, item, columns.select), keep_none=item.field.keep_none)
-        return CellMaker(name, position=columns.add(("text", name), lambda: text))
+        text = _fetched_text(text_of(draft, item, columns.select), item.field)
+        return CellMaker(name, itemgetter(columns.add(("text", name), lambda: text)))
     return CellMaker(
         name,
         cell_function(draft, item),
@@ -89,11 +90,10 @@ def then(first: Reader, second: Reader) -> Reader:
     return lambda row: second(first(row))
 
 
-def cell_text(column: ColumnElement[Any], *, keep_none: bool) -> ColumnElement[Any]:
+def _fetched_text(column: ColumnElement[Any], field: Field) -> ColumnElement[Any]:
     """Give the text of a cell where it is fetched: NULL is the empty text, unless kept."""
-    # A cast would strip the blanks of char(n), which is a String already.
     text = column if isinstance(column.type, String) else cast(column, Text)
-    return text if keep_none else func.coalesce(text, literal_column("''"), type_=Text())
+    return text if field.keep_none else func.coalesce(text, literal_column("''"), type_=Text())
 
 
 def _row_reader(value: FieldValue, columns: Columns) -> Reader:

@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, Row
 
 from async_export.fields import NO_TEXT
 from async_export.plan._draft import Draft, DraftField
+from async_export.plan._joined import JoinedTexts
 from async_export.plan._plan import Reader
 from async_export.plan._rendering import NotRendered, text_of
-from async_export.plan._rows import cell_text
 from async_export.statements import RowSelect
 
 __all__ = ("DatabaseTexts",)
 
 _TEXTS: Final = "__export_texts__"
-"""Attribute of a mapped object that holds the row with the cells that PostgreSQL rendered."""
+"""Attribute of a mapped object that holds the cells that PostgreSQL rendered of it."""
 
 
 class DatabaseTexts:
@@ -33,36 +33,46 @@ class DatabaseTexts:
 
     Attributes:
         queried: What the queryset selects, with these texts.
-        places: By field name, their positions in a fetched row.
+        places: By field name, their places among the texts of a row.
+        split: Gives the texts of a fetched row; None if there are none.
     """
 
     def __init__(self, draft: Draft, items: Sequence[DraftField]) -> None:
         self.queried = queried = draft.queried
         self.places: dict[str, int] = {}
+        self.split: Callable[[Any], list[str]] | None = None
         if queried is None or not draft.types or (queried.mapper is not None and queried.fixed):
             return
         select = RowSelect(queried)
-        first = len(queried.columns) if queried.mapper is None else len(queried.names) + 1
-        texts: list[ColumnElement[Any]] = []
+        texts = JoinedTexts()
         for item in items:
             text = _text(draft, item, select)
             if text is not None:
-                place = first + len(texts)
-                self.places[item.field.name] = place
                 item.rendered = True
-                item.field.database_text = _of_row(place) if draft.mapper is None else _kept(place)
-                texts.append(text.label(f"c{len(texts)}_"))
-        if texts:
-            self.queried = replace(queried, statement=select.statement(texts, beside=True))
+                self.places[item.field.name] = texts.add(text)
+        if not texts:
+            return
+        position = len(queried.columns) if queried.mapper is None else len(queried.names) + 1
+        self.split = split = texts.splitter(position)
+        statement = select.statement([texts.column().label("texts_")], beside=True)
+        self.queried = replace(queried, statement=statement)
+        for item in items:
+            if item.rendered:
+                place = self.places[item.field.name]
+                is_row = draft.mapper is None
+                item.field.database_text = (
+                    _of_row(split, position, place) if is_row else _kept(place)
+                )
 
     def kept(self, subject: Reader | None) -> Reader | None:
-        """Let the mapped object that *subject* gives of a row keep the row, for its texts."""
-        if not self.places or subject is None:
+        """Let the mapped object that *subject* gives of a row keep the row's texts."""
+        split = self.split
+        if split is None or subject is None:
             return subject
 
         def with_texts(row: Any) -> Any:
             instance = subject(row)
-            instance.__dict__[_TEXTS] = row
+            instance.__dict__[_TEXTS] = split(row)
             return instance
 
         return with_texts
@@ -71,27 +81,29 @@ class DatabaseTexts:
 def _kept(place: int) -> Callable[[Any], Any]:
     def read(item: Any) -> Any:
         values = getattr(item, "__dict__", {})
-        row = values.get(_TEXTS)
-        return NO_TEXT if row is None or values["_sa_instance_state"].modified else row[place]
+        texts = values.get(_TEXTS)
+        return NO_TEXT if texts is None or values["_sa_instance_state"].modified else texts[place]
 
     return read
 
 
-def _of_row(place: int) -> Callable[[Any], Any]:
-    return lambda row: row[place] if isinstance(row, Row) and len(row) > place else NO_TEXT
+def _of_row(split: Callable[[Any], list[str]], position: int, place: int) -> Callable[[Any], Any]:
+    return lambda row: (
+        split(row)[place] if isinstance(row, Row) and len(row) > position else NO_TEXT
+    )
 
 
 def _text(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[Any] | None:
-    widget = item.field.widget
-    if item.value is None or item.field.form != "text" or widget is None:
+    widget, value = item.field.widget, item.value
+    if value is None or widget is None or item.field.form != "text" or item.field.keep_none:
         return None
-    if draft.mapper is not None and item.value.label:
+    if draft.mapper is not None and value.label:
         return None
     # What is loaded of related objects needs no second join, where Python's text is the same.
-    is_own = all(not target.relations for target in item.value.targets) and not item.value.element
+    is_own = value.element is None and not any(target.relations for target in value.targets)
     if not is_own and not widget.sql_is_definition:
         return None
     try:
-        return cell_text(text_of(draft, item, select), keep_none=item.field.keep_none)
+        return text_of(draft, item, select)
     except NotRendered:
         return None

@@ -67,8 +67,8 @@ def test_csv(
     splice = form.splice(COLUMNS, len(hooked))
     rows = [[None if at in hooked else cell for at, cell in enumerate(r)] for r in records]
     data = copied_csv(splice, rows, reads[: len(rows)])  # type: ignore[arg-type]
-    found = splice.split(data)
-    values = [splice.tokens(each)[splice.first :][:2] for each in found]
+    found = splice.reads(0, splice.split(data))
+    values = [each[splice.first :][:2] for each in found]
     read = [tuple(None if t == splice.null else splice.text(t) for t in v) for v in values]
     assert read == reads[: len(rows)]
     made = [
@@ -101,11 +101,11 @@ def test_json(
     for number, record in enumerate(records):
         cells = [None if at in hooked else json.dumps(c) for at, c in enumerate(record)]
         lines.append("\x02".join(splice.arrange(cells, [json.dumps(f"é{number}"), "null"])))
-    found = splice.split("".join(f"{line}\n" for line in lines).encode())
-    assert [splice.text(splice.tokens(each)[0]) for each in found] == [
+    found = splice.reads(0, splice.split("".join(f"{line}\n" for line in lines).encode()))
+    assert [splice.text(each[0]) for each in found] == [
         f"é{number}" for number in range(len(records))
     ]
-    assert all(splice.tokens(each)[1] == splice.null for each in found)
+    assert all(each[1] == splice.null for each in found)
     made = [
         None if number in skipped else [record[at] for at in hooked]
         for number, record in enumerate(records)
