@@ -66,7 +66,7 @@ def _key_reader(draft: Draft, columns: Columns) -> Reader:
     return readers[0] if len(readers) == 1 else lambda row: tuple(read(row) for read in readers)
 
 
-def _row_maker(draft: Draft, item: DraftField, columns: Columns, texts: JoinedTexts) -> CellMaker:
+def _row_maker(draft: Draft, item: DraftField, columns: Columns) -> CellMaker:
     name = item.field.name
     if item.value is None:
         assert item.hook is not None
