@@ -40,9 +40,10 @@ class CellMaker:
 
     Attributes:
         name: Name of the field, or of the hook that makes the whole record.
-        make: Gives the cell; not called where there is a `text`.
+        make: Gives the cell; not called where there is a `position` or `text`.
         of: Gives what it is made of; None for the row itself.
-        text: Where the cell is among the row's texts, if it has not to be made.
+        position: Where the cell is in the row, if it has not to be made.
+        text: Where it is among the row's texts, likewise.
         is_async: Whether `make` always gives an awaitable.
         is_hook: Whether somebody else wrote `make`, so that it may give an awaitable although
             nothing says so.
@@ -51,6 +52,7 @@ class CellMaker:
     name: str
     make: Callable[[Any], Any] = _absent
     of: Callable[[Any], Any] | None = None
+    position: int | None = None
     text: int | None = None
     is_async: bool = False
     is_hook: bool = False
@@ -127,7 +129,14 @@ class RecordMaker:
         self._is_async = any(each.is_async for each in cells)
         self._plain_types: set[type] = set()
         self._awaitables: list[Any] = []
-        names = {"plain": self._plain_types, "subject": subject, "texts_of": texts}
+        self._turns = turns = Turns()
+        names = {
+            "plain": self._plain_types,
+            "subject": subject,
+            "texts_of": texts,
+            "turns": turns,
+            "clock": time.perf_counter,
+        }
         self._make = _compiled(cells, {**names, "settle": self._noted})
         self._make_async = _compiled(cells, {**names, "settle": self._settled}, is_async=True)
         self.rows = 0
@@ -142,56 +151,63 @@ class RecordMaker:
         made: list[_Record | None] = []
         if not self._is_async:
             await self._make_plain(rows, made)
-        rest = rows[len(made) :]
-        if self._concurrency > 1 and rest:
-            made += await self._make_concurrently(rest, self.rows + 1 + len(made))
-        elif rest:
-            await self._make_in_turn(rest, made)
+        if self._concurrency > 1 and len(made) < len(rows):
+            made += await self._make_concurrently(rows[len(made) :], self.rows + 1 + len(made))
+        else:
+            await self._make_in_turn(rows, made)
         self.rows += len(rows)
-        return made
+        return [record and self._unwrapped(record) for record in made] if self._whole else made
 
     async def _make_plain(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make records without awaiting; stop after a row in which something has to be awaited."""
-        turns = Turns()
-        make, clock = self._make, time.perf_counter
-        for number, row in enumerate(rows, self.rows + 1):
+        while len(made) < len(rows) and not self._is_async:
             try:
-                record = make(row)
+                self._make(rows[len(made) :], made)
             except Exception as error:  # noqa: BLE001 - a hook may raise anything
                 self._close()
-                made.append(await self._failed(error, row, number, _place_of(error)))
-            else:
-                if self._is_async:
-                    made.append(await self._awaited(record, row, number))
-                    return
-                made.append(self._unwrapped(record) if self._whole else record)
-            if clock() > turns.due:
-                await turns.give()
+                made.append(await self._failed(error, rows, len(made), _place_of(error)))
+            last = made[-1]
+            if self._is_async and last is not None:
+                made[-1] = await self._awaited(last, rows, len(made) - 1)
+            await self._turns.give_when_due()
 
     async def _make_in_turn(self, rows: Sequence[Any], made: list[_Record | None]) -> None:
         """Make one record after the other; the event loop gets a turn every two milliseconds."""
-        turns = Turns()
-        for number, row in enumerate(rows, self.rows + 1 + len(made)):
-            made.append(await self._async_record(row, number))
-            if time.perf_counter() > turns.due:
-                await turns.give()
+        while len(made) < len(rows):
+            try:
+                await self._make_async(rows[len(made) :], made)
+            except Exception as error:  # noqa: BLE001 - a hook may raise anything
+                made.append(await self._failed(error, rows, len(made), _place_of(error)))
+            except asyncio.CancelledError as error:
+                # A hook awaited something that was cancelled; or somebody cancels this export.
+                if _is_cancelled():
+                    raise
+                made.append(await self._failed(error, rows, len(made), _place_of(error)))
+            await self._turns.give_when_due()
 
     async def _make_concurrently(self, rows: Sequence[Any], first: int) -> list[_Record | None]:
         """Make several records at once; the first error cancels the others."""
         made: list[_Record | None] = [None] * len(rows)
-        todo = iter(enumerate(rows))
+        todo = iter(range(len(rows)))
         errors: dict[int, Exception] = {}
-        turns = Turns()
 
         async def work(scope: anyio.CancelScope) -> None:
-            for index, row in todo:
-                if time.perf_counter() > turns.due:
-                    await turns.give()
+            for index in todo:
+                await self._turns.give_when_due()
+                one: list[_Record] = []
                 try:
-                    made[index] = await self._async_record(row, first + index)
-                except Exception as error:  # noqa: BLE001 - raised below, by itself
-                    errors[index] = error
-                    scope.cancel()
+                    await self._make_async((rows[index],), one)
+                    made[index] = one[0]
+                except (Exception, asyncio.CancelledError) as error:
+                    # A task group would take a hook's own cancellation for its own, and the row
+                    # would be lost without a word.
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        raise
+                    try:
+                        await self._failed(error, rows, index, _place_of(error), first)
+                    except Exception as failure:  # noqa: BLE001 - raised below, by itself
+                        errors[index] = failure
+                        scope.cancel()
 
         async with anyio.create_task_group() as group:
             for _ in range(min(self._concurrency, len(rows))):
@@ -200,21 +216,7 @@ class RecordMaker:
             raise errors[min(errors)]
         return made
 
-    async def _async_record(self, row: Any, number: int) -> _Record | None:
-        """Make a record; None for a row that ``on_error`` lets fail."""
-        try:
-            record = await self._make_async(row)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything
-            return await self._failed(error, row, number, _place_of(error))
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
-            # A hook awaited something that was cancelled; a task group would take that for its
-            # own cancellation, and the row would be lost without a word.
-            return await self._failed(error, row, number, _place_of(error))
-        return self._unwrapped(record) if self._whole else record
-
-    async def _awaited(self, record: _Record, row: Any, number: int) -> _Record | None:
+    async def _awaited(self, record: _Record, rows: Sequence[Any], index: int) -> _Record | None:
         """Await what turned out to be awaitable in *record*."""
         place = 0
         try:
@@ -222,16 +224,17 @@ class RecordMaker:
                 if hasattr(cell, "__await__"):
                     record[place] = await self._settled(cell)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
-            return await self._failed(error, row, number, place)
+            return await self._failed(error, rows, index, place)
         finally:
             self._close()
-        return self._unwrapped(record) if self._whole else record
+        return record
 
     def _noted(self, cell: Cell) -> Cell:
         """Note that a cell of a new type is awaitable, or that it is none."""
         if hasattr(cell, "__await__"):
             self._is_async = True
             self._awaitables.append(cell)
+            self._turns.due = 0  # this row is the last one that is made without awaiting
         else:
             self._check_type(type(cell))
         return cell
@@ -269,12 +272,26 @@ class RecordMaker:
         return list(record)
 
     async def _failed(
-        self, error: BaseException, row: Any, number: int, place: int
+        self,
+        error: BaseException,
+        rows: Sequence[Any],
+        index: int,
+        place: int,
+        first: int | None = None,
     ) -> _Record | None:
-        """Do with a failed row what ``on_error`` says; give None, which stands for it."""
+        """Do with a failed row what ``on_error`` says; give None, which stands for it.
+
+        Args:
+            error: What its hook or widget raised.
+            rows: The rows that are worked on.
+            index: Which of them failed.
+            place: Which cell.
+            first: Number of the first of them; None for the next one.
+        """
         name = self._names[min(place, len(self._names) - 1)]
-        kind = type(error).__name__
-        failure = RowError(number, name, kind, self._key_of(row), hint_of(error))
+        number = index + (self.rows + 1 if first is None else first)
+        key = self._key_of(rows[index])
+        failure = RowError(number, name, type(error).__name__, key, hint_of(error))
         failure.__cause__ = error
         if self._on_error == "raise":
             raise failure
@@ -290,52 +307,67 @@ class RecordMaker:
             return None
 
 
-_CODE: Final = "<record>"
-_FIRST_LINE: Final = 5
+_CODE: Final = "<records>"
+
+_HEAD: Final = """\
+def records(rows, made):
+    append = made.append
+    for row in rows:
+        texts = texts_of(row)
+        row = subject(row)
+        append([
+"""
+
+_TAIL: Final = """
+        ])
+        if clock() > turns.due:
+            return
+"""
 
 
 def _compiled(
     cells: Sequence[CellMaker], names: dict[str, Any], *, is_async: bool = False
-) -> Callable[[Any], Any]:
-    """Write the function that makes one record, so that no row asks again how.
+) -> Callable[[Any, Any], Any]:
+    """Write the function that makes records until a turn is due, so that no row asks again how.
 
     Each cell has a line of its own, by which a traceback tells which one failed.
 
     Args:
         cells: The makers.
         names: ``subject`` and ``texts_of`` a row, or None; ``plain``, the types of cells that
-            were looked at before; ``settle``, which looks at the others.
+            were looked at before; ``settle``, which looks at the others; ``turns`` and ``clock``.
         is_async: Whether it awaits.
     """
     wait = "await " if is_async else ""
-    lines = [
-        f"{'async ' if is_async else ''}def record(row):",
-        "    texts = texts_of(row)" if names["texts_of"] is not None else "    # none",
-        "    row = subject(row)" if names["subject"] is not None else "    # the row itself",
-        "    return [",
-    ]
+    lines = []
     for place, each in enumerate(cells):
         made = f"make_{place}({'row' if each.of is None else f'of_{place}(row)'})"
         if each.text is not None:
             made = f"texts[{each.text}]"
+        elif each.position is not None:
+            made = f"row[{each.position}]"
         if each.is_async:
             made = wait + made
         if each.is_hook:
             made = f"cell if type(cell := {made}) in plain else {wait}settle(cell)"
-        lines.append(f"        {made},")
-    source = "\n".join([*lines, "    ]"])
+        lines.append(f"            {made},")
+    head = f"async {_HEAD}" if is_async else _HEAD
+    for name in ("texts_of", "subject"):
+        if names[name] is None:  # an empty line in its place
+            head = re.sub(rf"^.*\b{name}\(.*$", "", head, flags=re.MULTILINE)
     names["__name__"] = __name__
     for place, each in enumerate(cells):
         names |= {f"make_{place}": each.make, f"of_{place}": each.of}
-    exec(compile(source, _CODE, "exec"), names)  # noqa: S102 - no text of anybody else's is in it
-    function: Callable[[Any], Any] = names["record"]
+    # No text of anybody else's is in it.
+    exec(compile(head + "\n".join(lines) + _TAIL, _CODE, "exec"), names)  # noqa: S102
+    function: Callable[[Any, Any], Any] = names["records"]
     return function
 
 
 def _place_of(error: BaseException) -> int:
     """Find which cell failed."""
     line = next((n for f, n in walk_tb(error.__traceback__) if f.f_code.co_filename == _CODE), 0)
-    return max(0, line - _FIRST_LINE)
+    return max(0, line - _HEAD.count("\n") - 1)
 
 
 _DECLARE = (

@@ -128,6 +128,7 @@ class FileSink(Sink):
 
     async def write(self, chunk: bytes) -> None:
         """Write *chunk* to the temporary file, as soon as there is enough to be worth a thread."""
+        self._opened()
         self._waiting.append(chunk)
         self._bytes += len(chunk)
         if self._bytes >= WRITE_BYTES:

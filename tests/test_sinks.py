@@ -311,6 +311,7 @@ async def test_cancelled_write_leaves_nothing(
     """``abort`` waits for a write that ``Task.cancel()`` left behind in its thread."""
     gate = Gate(os.write)
     monkeypatch.setattr(os, "write", gate)
+    monkeypatch.setattr("async_export.sinks.WRITE_BYTES", 1)
     task = asyncio.create_task(export(FileSink(tmp_path / "a")))
     await asyncio.to_thread(gate.entered.wait, 10)
     task.cancel()

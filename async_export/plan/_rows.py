@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Text, cast, func, literal_column
@@ -75,7 +74,7 @@ def _row_maker(draft: Draft, item: DraftField, columns: Columns) -> CellMaker:
         return CellMaker(name, item.hook, of=light, is_async=is_async(item.hook), is_hook=True)
     if item.rendered:
         text = _fetched_text(text_of(draft, item, columns.select), item.field)
-        return CellMaker(name, itemgetter(columns.add(("text", name), lambda: text)))
+        return CellMaker(name, position=columns.add(("text", name), lambda: text))
     return CellMaker(
         name,
         cell_function(draft, item),
