@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +35,13 @@ class Explanation:
     """How an export would be carried out; ``str()`` gives a table.
 
     Attributes:
-        strategy: Who renders: ``rows`` or ``instances``.
-        transport: How rows arrive: ``stream`` or ``iterable``.
-        reasons: Why no cheaper strategy serves; empty if none is cheaper.
+        strategy: Who renders: ``server``, ``rows`` or ``instances``.
+        transport: How rows arrive: ``copy``, ``cursor``, ``stream`` or ``iterable``.
+        reasons: Why nothing cheaper serves; empty if nothing is cheaper.
+        cures: What to write so that hooks do without mapped objects.
         fields: How each field is made, in the order of the output.
         sql: The statement, with placeholders for its values; empty for an iterable.
+        analysis: PostgreSQL's own plan, with its timings; empty unless asked for.
     """
 
     strategy: str
@@ -46,21 +49,37 @@ class Explanation:
     reasons: tuple[str, ...]
     fields: tuple[FieldExplanation, ...]
     sql: str
+    cures: tuple[str, ...] = ()
+    analysis: str = ""
 
     def __str__(self) -> str:
         lines = [f"strategy:  {self.strategy}", f"transport: {self.transport}"]
         lines += [f"because:   {reason}" for reason in self.reasons]
+        lines += [f"cure:      {cure}" for cure in self.cures]
         lines += ["", *_table(self.fields)]
         if self.sql:
             lines += ["", self.sql]
+        if self.analysis:
+            lines += ["", self.analysis]
         return "\n".join(lines)
 
 
-def explain_plan(plan: Plan, dialect: Any) -> Explanation:
+def explain_plan(plan: Plan, dialect: Any, analysis: str = "") -> Explanation:
     """Explain *plan*; its statement is written in *dialect*."""
     sql = "" if plan.statement is None else str(plan.statement.compile(dialect=dialect))
-    fields = tuple(map(_explained, plan.fields))
-    return Explanation(plan.strategy, plan.transport, plan.reasons, fields, sql)
+    return Explanation(
+        strategy=plan.strategy,
+        transport=plan.transport,
+        reasons=plan.reasons,
+        fields=tuple(map(_explained, plan.fields)),
+        sql=_MARKER.sub("'<marker>'", sql),
+        cures=plan.cures,
+        analysis=analysis,
+    )
+
+
+_MARKER = re.compile("'\x1f[^']*'")
+"""What stands around the values that hooks read; it is random."""
 
 
 def _explained(planned: PlannedField) -> FieldExplanation:

@@ -32,7 +32,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeEngine
 
-__all__ = ("infer_reads",)
+__all__ = ("infer_reads", "suggest_reads")
 
 _KNOWN: Final = sys.implementation.name == "cpython" and sys.version_info < (3, 15)
 """Whether this is an interpreter whose bytecode was looked at."""
@@ -178,6 +178,26 @@ def _is_test(following: Sequence[dis.Instruction], related: type) -> bool:
     # A light row is always true.
     is_true = not hasattr(related, "__bool__") and not hasattr(related, "__len__")
     return bool(_NONE_TEST.match(shown) or (is_true and _TRUTH_TEST.match(shown)))
+
+
+def suggest_reads(hook: Callable[..., Any], mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Guess the paths that *hook* reads, by the names in its code; for people to check.
+
+    Args:
+        hook: A hook of which `infer_reads` is in doubt.
+        mapper: Mapper of what it receives.
+    """
+    code = getattr(hook, "__code__", None)
+    names = [] if code is None else list(dict.fromkeys(_names(code)))
+    paths: list[str] = []
+    for name in names:
+        found = mapper.attrs.get(name)
+        if isinstance(found, ColumnProperty):
+            paths.append(name)
+        elif isinstance(found, RelationshipProperty) and not found.uselist:
+            columns = found.mapper.column_attrs.keys()
+            paths += [f"{name}.{each}" for each in names if each in columns and each != "id"]
+    return tuple(paths)
 
 
 def _property(mapper: Mapper[Any], name: str) -> MapperProperty[Any] | None:

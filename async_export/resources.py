@@ -331,16 +331,28 @@ class Resource:
         queryset: Any = None,
         *,
         fields: Sequence[str] | None = None,
+        analyze: bool = False,
         **kwargs: Any,
     ) -> Explanation:
         """Tell how an export would be carried out, without fetching a row.
 
         The hooks up to ``get_export_headers`` run, as they would for the export.
+
+        Args:
+            format: Name of a format, or an encoder.
+            queryset: A select or an iterable; by default what ``get_queryset`` gives.
+            fields: Names or headers of the fields to export, in order; by default all.
+            analyze: Whether PostgreSQL runs the statement and tells its own plan, with timings.
+            **kwargs: Reach every hook, and the widgets.
+
+        Raises:
+            ConfigurationError: *analyze* is for PostgreSQL through asyncpg.
         """
         encoder = make_encoder(format)
         spec = self._spec(encoder)
         async with self._begin(queryset, spec, fields, kwargs) as run:
-            return explain_plan(run.plan, run.dialect)
+            analysis = await run.analyze() if analyze else ""
+            return explain_plan(run.plan, run.dialect, analysis)
 
     @classmethod
     def check(cls) -> None:

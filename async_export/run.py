@@ -28,6 +28,7 @@ from async_export.hooks import Hooks, is_overridden, maybe_await
 from async_export.plan import CellSpec, Plan, compile_plan
 from async_export.postgres.copying import CopyOut
 from async_export.postgres.describing import describe
+from async_export.postgres.literals import LiteralError, literal_sql
 from async_export.queryset import BatchSize, CursorSource, IterableSource, ResultSource, Source
 from async_export.records import RecordMaker, hint_of
 from async_export.results import ExportResult
@@ -230,6 +231,26 @@ class Run:
             transport=self.plan.transport,
             columns=tuple(column.header for column in self.plan.columns),
         )
+
+    async def analyze(self) -> str:
+        """Let PostgreSQL run the plan's statement, and give the plan and timings of its own.
+
+        Raises:
+            ConfigurationError: there is no statement for PostgreSQL through asyncpg.
+            SourceError: the database refuses.
+        """
+        database, plan = self._database, self.plan
+        if database is None or database.dialect.driver != "asyncpg" or plan.statement is None:
+            raise ConfigurationError("analyze is for statements of PostgreSQL through asyncpg")
+        try:
+            sql = plan.copy.sql if plan.copy else literal_sql(plan.statement, database.dialect)
+            async with database.reading(savepoint=True) as driver:
+                lines = await driver.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {sql}\n")
+        except LiteralError as error:
+            raise ConfigurationError(f"this statement cannot be analyzed: {error}") from None
+        except DATABASE_ERRORS as error:
+            raise source_error(error) from error
+        return "\n".join(line[0] for line in lines)
 
     async def finish(self, result: Any) -> None:
         """Tell the resource that the export is done."""

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from async_export.cli.explanation import print_explanation
 from async_export.cli.options import (
     DEFAULT_OUTPUT,
+    Analyze,
     AsJSON,
     DatabaseURL,
     Debug,
@@ -42,6 +44,7 @@ from async_export.cli.sources import (
 )
 from async_export.cli.totals import TotalMode
 from async_export.errors import ConfigurationError
+from async_export.explain import Explanation
 from async_export.formats import available_formats
 from async_export.urls import engine_from_url
 
@@ -145,6 +148,7 @@ def explain(
     fields: Fields = None,
     limit: Limit = None,
     option: OptionValues = None,
+    analyze: Analyze = False,
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Tell how an export would be carried out: who makes each field, by which SQL."""
@@ -157,7 +161,8 @@ def explain(
     else:
         engine = None if db is None else engine_from_url(db)
         resource = watched(import_resource(str(target)), engine, values_of(option), limit)
-    print(asyncio.run(_explain(resource, format or "csv", names_of(fields))))  # noqa: T201 - a command prints
+    told = asyncio.run(_explain(resource, format or "csv", names_of(fields), analyze=analyze))
+    print_explanation(told)
 
 
 @app.command("formats")
@@ -282,9 +287,12 @@ def _export(resource: Any, output: Output, fields: str | None, *, as_json: bool)
         print_result(result, output)
 
 
-async def _explain(resource: Any, format_name: str, fields: Sequence[str] | None) -> str:
+async def _explain(
+    resource: Any, format_name: str, fields: Sequence[str] | None, *, analyze: bool
+) -> Explanation:
     try:
-        return str(await resource.explain(format_name, fields=fields))
+        explained: Explanation = await resource.explain(format_name, fields=fields, analyze=analyze)
+        return explained
     finally:
         if resource.bind is not None:
             await resource.bind.dispose()

@@ -15,6 +15,7 @@ from async_export.cli.totals import TotalMode
 from async_export.errors import ConfigurationError
 
 __all__ = (
+    "Analyze",
     "AsJSON",
     "DatabaseURL",
     "Debug",
@@ -93,6 +94,9 @@ Debug: TypeAlias = Annotated[
     typer.Option(
         "--traceback", "--debug", callback=_set_traceback, help="Show tracebacks of errors."
     ),
+]
+Analyze: TypeAlias = Annotated[
+    bool, typer.Option("--analyze", help="Let PostgreSQL run it, and add its own plan.")
 ]
 OutputFolder: TypeAlias = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from async_export.binds import Database
 from async_export.errors import ConfigurationError
-from async_export.fields import Field
+from async_export.fields import DEPENDS, Field
 from async_export.hooks import Hooks, is_overridden
 from async_export.plan._columns import Columns, DriverColumns
 from async_export.plan._copied import copied_plan
@@ -24,6 +24,7 @@ from async_export.plan._strategy import collect_reasons, why_no_copy, why_no_dri
 from async_export.plan._texts import DatabaseTexts
 from async_export.plan._types import UnwrappableError, describe_columns
 from async_export.postgres.literals import LiteralError, literal_sql
+from async_export.reads import suggest_reads
 from async_export.sqltypes import logical_type
 from async_export.statements import Queried, RowSelect
 from async_export.types import Column, LogicalType
@@ -87,7 +88,23 @@ async def compile_plan(
         else:
             return plan
     texts = DatabaseTexts(draft, items)
-    return instances_plan(draft, items, _planned(draft, items, headers), texts)
+    plan = instances_plan(draft, items, _planned(draft, items, headers), texts)
+    return replace(plan, cures=_cures(draft, items))
+
+
+def _cures(draft: Draft, items: Sequence[DraftField]) -> tuple[str, ...]:
+    """Say what would let the hooks that receive mapped objects do without."""
+    if draft.mapper is None:
+        return ()
+    hooks = [(item.hook_name, item.hook) for item in items if item.hook and item.reads is None]
+    prepare = draft.hooks.prepare_batch
+    if is_overridden(prepare) and not hasattr(prepare, DEPENDS):
+        hooks.append(("prepare_batch", prepare))
+    cures = []
+    for name, hook in hooks:
+        guessed = ", ".join(f'"{path}"' for path in suggest_reads(hook, draft.mapper))
+        cures.append(f"@depends({guessed or '...'}) above {name}, if that is all it reads")
+    return tuple(cures)
 
 
 def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[str]) -> Plan:

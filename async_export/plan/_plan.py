@@ -93,6 +93,7 @@ class Plan:
         annotates: Whether mapped objects get labelled columns as attributes, row by row: one
             object may stand for several rows that differ in them.
         concurrency: How many rows may be worked on at once.
+        cures: For hooks that cost mapped objects, what to write so that they do not.
         sql: For the transport ``cursor``, the statement without parameters.
         copy: For the transport ``copy``, what is copied.
     """
@@ -110,6 +111,7 @@ class Plan:
     annotates: bool = False
     concurrency: int = 1
     texts: Callable[[Any], list[str]] | None = None
+    cures: tuple[str, ...] = ()
     sql: str = ""
     copy: CopyPlan | None = None
 
