@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import time
 from collections import Counter
@@ -289,9 +290,10 @@ class Run:
         except SQLAlchemyError:
             return None
         try:
-            return [each.name for each in await describe(await self._database.driver(), sql)]
+            described = await describe(await self._database.driver(), sql)
         except DATABASE_ERRORS as error:
             raise source_error(error) from error
+        return [each.name for each in described]
 
     def _with_columns(self, queried: Queried, names: Sequence[str]) -> Queried:
         typed = list(queried.columns.values())
@@ -302,6 +304,9 @@ class Run:
         columns = dict(zip(names, typed, strict=True))
         statement = queried.statement
         if isinstance(statement, TextClause):
+            statement = copy.copy(statement)
+            # It may have to stand in another statement, and may end in a comment.
+            statement.text = statement.text.rstrip("; \t\r\n") + "\n"
             statement = statement.columns(*map(column, names))
         return Queried(statement, columns=columns, fixed=queried.fixed)
 

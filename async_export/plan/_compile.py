@@ -142,15 +142,16 @@ def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[st
 def _render(draft: Draft, items: Sequence[DraftField], *, json: bool) -> None:
     """Decide for each field whether PostgreSQL renders it, and note why not."""
     assert draft.queried is not None
+    select = RowSelect(draft.queried)
     for item in items:
         item.rendered = False
         if item.value is None:
             continue
         try:
             if json:
-                json_of(draft, item, RowSelect(draft.queried))
+                json_of(draft, item, select)
             elif item.field.form == "text":
-                text_of(draft, item, RowSelect(draft.queried))
+                text_of(draft, item, select)
             else:
                 raise NotRendered("a typed cell")  # noqa: TRY301 - as the two above do
             item.rendered, item.why = True, ""

@@ -6,11 +6,16 @@ them: the package registers them, once all are defined.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import tzinfo
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from enum import Enum
 from numbers import Number
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.types import NullType
 
 from async_export.types import Cell
 from async_export.widgets._base import CharWidget, Widget, copy_with
@@ -36,6 +41,22 @@ def register_shape(widget: Widget, has_shape: Callable[[type], bool]) -> None:
     _BY_SHAPE.append((has_shape, widget))
 
 
+_VALUES: Mapping[str, type] = {
+    **dict.fromkeys(("int2", "int4", "int8", "oid"), int),
+    **dict.fromkeys(("float4", "float8"), float),
+    **dict.fromkeys(("text", "varchar", "bpchar", "name"), str),
+    **dict.fromkeys(("timestamp", "timestamptz"), datetime),
+    "numeric": Decimal,
+    "bool": bool,
+    "date": date,
+    "time": time,
+    "interval": timedelta,
+    "uuid": UUID,
+    "bytea": bytes,
+}
+"""By PostgreSQL's name of a type, the type of the values that asyncpg gives."""
+
+
 class AutoWidget(Widget):
     """Any value, by the widget of its Python type: decided once per type, then remembered.
 
@@ -58,6 +79,16 @@ class AutoWidget(Widget):
     def native(self, value: Any, **kwargs: Any) -> Cell:
         """Return the typed cell of *value*; errors are those of the widget that was chosen."""
         return self._widget(type(value)).native(value, **kwargs)
+
+    def render_sql(self, column: ColumnElement[Any], type: str) -> ColumnElement[Any] | None:  # noqa: A002 - PostgreSQL's word
+        """Return the SQL of the widget for the values of *type*, if SQLAlchemy has no part in it.
+
+        Args and meaning are those of `Widget.render_sql`.
+        """
+        cls = _VALUES.get(type)
+        if self.preferred is not None or cls is None or not isinstance(column.type, NullType):
+            return None
+        return self._widget(cls).render_sql(column, type)
 
     def with_timezone(self, zone: tzinfo) -> Widget:
         """Return a copy that hands the timezone to the widgets it chooses."""

@@ -755,6 +755,12 @@ class Shade(Enum):
 
 STORED_TEXTS = EnumWidget(lookup={Shade.DARK: "dark"})
 
+OF_UNKNOWN = (
+    "int2 int4 int8 oid float4 float8 text varchar bpchar name timestamp timestamptz numeric bool "
+    "date time interval uuid bytea"
+)
+"""Types of which the value's own type says the widget."""
+
 KNOWN_FORMS: list[tuple[Widget, str, str]] = [
     (Widget(), OF_STR, ""),
     (CharWidget(), OF_STR, TEXT_TYPES),
@@ -796,13 +802,19 @@ KNOWN_FORMS: list[tuple[Widget, str, str]] = [
     (BitWidget(), "bit varbit", ""),
     (InetWidget(), "inet cidr", ""),
     (RangeWidget(), " ".join([*RANGES, *MULTIRANGES]), ""),
-    (AutoWidget(), "", ""),
+    (AutoWidget(), OF_UNKNOWN, ""),
     (AutoWidget(IntegerWidget()), "", ""),
     (ForeignKeyWidget(), "", ""),
     (ForeignKeyWidget(item=UUIDWidget()), "uuid", "=="),
     (ForeignKeyWidget(use_natural_foreign_keys=True, item=UUIDWidget()), "", ""),
     (ManyToManyWidget(), "", ""),
 ]
+
+
+def test_columns_that_sqlalchemy_knows_are_not_guessed() -> None:
+    """The widget by value has SQL only for columns of no type that SQLAlchemy knows."""
+    for sqltype in (sa.Integer(), sa.Text()):
+        assert AutoWidget().render_sql(sa.column("c", sqltype), "int4") is None
 
 
 @pytest.mark.parametrize(("widget", "text", "native"), KNOWN_FORMS, ids=repr)
