@@ -407,7 +407,8 @@ def _own_words(error: BaseException) -> str:
         frame = frame.tb_next
     raised_in = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
     is_own = raised_in.startswith("async_export.")
-    if is_own and isinstance(error, TypeError | AttributeError | UndeclaredReadError):
+    told = (TypeError, AttributeError, UndeclaredReadError, ConfigurationError)
+    if is_own and isinstance(error, told):
         return str(error)
     if raised_in.startswith("async_export.widgets."):
         return str(error)

@@ -376,8 +376,14 @@ class Resource:
         """The session of this export, in its own snapshot; for hooks.
 
         Raises:
-            ConfigurationError: no export is under way, or it has no database.
+            ConfigurationError: no export is under way, it has no database, or COPY has taken its
+                connection.
         """
+        if self._run is not None and self._run.is_copying:
+            raise ConfigurationError(
+                "rows come by COPY, which takes the connection; set Meta.hooks_use_database = True "
+                "for hooks that query through self.session"
+            )
         if self._session is None:
             raise ConfigurationError(
                 "self.session is there for hooks, in an export that has a bind; for a queryset "

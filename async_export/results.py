@@ -18,8 +18,8 @@ class ExportResult:
         sha256: Hexadecimal digest of the output.
         elapsed: Seconds from the start to the last byte.
         format: Name of the format.
-        strategy: Who rendered: ``rows`` or ``instances``.
-        transport: How rows arrived: ``stream`` or ``iterable``.
+        strategy: Who rendered: ``server``, ``rows`` or ``instances``.
+        transport: How rows arrived: ``copy``, ``cursor``, ``stream`` or ``iterable``.
         columns: The headers.
     """
 

@@ -67,6 +67,7 @@ class Run:
         queryset: What is exported, as ``filter_export`` gave it.
         rows: Records made so far.
         batch_size: How many rows are worked on at once.
+        is_copying: Whether COPY has the connection.
         batch_bytes: Bytes that the last batch made, for the size of the next one; set by whoever
             encodes.
     """
@@ -80,6 +81,7 @@ class Run:
         self.queryset: Any = None
         self.rows = 0
         self.batch_bytes = 0
+        self.is_copying = False
         self.started = time.perf_counter()
         self._database = database
         self._kwargs = kwargs
@@ -163,6 +165,7 @@ class Run:
         """
         assert self._database is not None
         assert self.plan.copy is not None
+        self.is_copying = True
         try:
             async with self._database.reading(savepoint=True) as driver:
                 output = CopyOut(driver, self.plan.copy.sql, **self.plan.copy.form.options)
@@ -171,6 +174,8 @@ class Run:
                         yield chunk
         except DATABASE_ERRORS as error:
             raise source_error(error, self.rows) from error
+        finally:
+            self.is_copying = False
         if output.rows != self.rows + self.skipped:
             raise SourceError(
                 f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows

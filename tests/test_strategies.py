@@ -228,6 +228,33 @@ async def test_analyze(library: AsyncEngine, sqlite_engine: AsyncEngine) -> None
         await BookResource(library).explain("csv", [{"id": 1, "title": ""}], analyze=True)
 
 
+async def test_hooks_that_query(library: AsyncEngine) -> None:
+    """COPY takes the connection: a hook that reads self.session has a cursor, or is told why."""
+
+    class Counting(BookResource):
+        @depends("id")
+        async def dehydrate_title(self, row: Any) -> Any:
+            return await self.session.scalar(select(func.count(Book.id)).where(Book.id < row.id))
+
+    class Hidden(BookResource):
+        @depends("id")
+        async def dehydrate_title(self, row: Any) -> Any:
+            return await self.counted(row.id)
+
+        async def counted(self, key: int) -> Any:
+            return await self.session.scalar(select(func.count(Book.id)).where(Book.id < key))
+
+    assert await chosen(Counting(library)) == ("rows", "cursor")
+    expected = [["1", "0"], ["2", "1"], ["3", "2"], ["4", "3"]]
+    assert lines_of(await bytes_of(Counting(library))) == expected
+    with pytest.raises(RowError, match=r"hooks_use_database = True"):
+        await bytes_of(Hidden(library))
+    async with AsyncSession(library) as session:  # it may be that one, which hooks use
+        assert await chosen(Hidden(session)) == ("rows", "cursor")
+        assert lines_of(await bytes_of(Hidden(session))) == expected
+    assert lines_of(await bytes_of(Hidden(library, hooks_use_database=True))) == expected
+
+
 # --- the settings of a session --------------------------------------------------------------
 
 FOREIGN = {

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapper
 
 from async_export.binds import Database
 from async_export.fields import DEPENDS, Field
-from async_export.hooks import is_overridden
+from async_export.hooks import is_async, is_overridden
 from async_export.paths import PathTarget
-from async_export.plan._draft import Draft, DraftField, read_target
+from async_export.plan._draft import Draft, DraftField, read_target, widget_is_async
 from async_export.statements import Queried
 from async_export.values import FieldValue
 
@@ -93,18 +93,36 @@ def why_no_driver(draft: Draft) -> str:
 
 def why_no_copy(draft: Draft, items: Sequence[DraftField]) -> str:
     """Say why COPY cannot carry the rows; nothing if it can."""
-    hooks, queried, form = draft.hooks, draft.queried, draft.spec.copy
+    queried, form = draft.queried, draft.spec.copy
     assert queried is not None
     if form is None:
         return "the format is made of records"
-    if is_overridden(hooks.prepare_batch):
-        return "prepare_batch is overridden, and may use the connection"
-    if hooks.options.hooks_use_database:
-        return "hooks_use_database is set"
+    why = _why_connection_is_used(draft, items)
+    if why:
+        return why
     if len(items) < form.least_columns:
         return f"COPY writes fewer than {form.least_columns} columns in another way"
     if queried.mapper is not None and queried.columns:
         return "the queryset has labelled columns, which have to stay"
+    return ""
+
+
+def _why_connection_is_used(draft: Draft, items: Sequence[DraftField]) -> str:
+    """Say which hook may use the connection that COPY would take."""
+    assert draft.database is not None
+    if is_overridden(draft.hooks.prepare_batch):
+        return "prepare_batch is overridden, and may use the connection"
+    if draft.hooks.options.hooks_use_database:
+        return "hooks_use_database is set"
+    for item in items:
+        code = getattr(item.hook, "__code__", None)
+        if code is not None and "session" in code.co_names:
+            return f"{item.hook_name} reads session"
+        waits = widget_is_async(item.field) if item.hook is None else is_async(item.hook)
+        if waits and not draft.database.is_own:
+            return (
+                f"{item.hook_name or item.field.name} is async, and may use the caller's connection"
+            )
     return ""
 
 
