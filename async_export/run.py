@@ -88,6 +88,7 @@ class Run:
         self._source: Source | None = None
         self._maker: RecordMaker | None = None
         self.batch_size = BatchSize(hooks.options.batch_size)
+        self._stack = AsyncExitStack()
 
     @property
     def dialect(self) -> Dialect | None:
@@ -266,6 +267,7 @@ class Run:
         """Close what is open in the database."""
         if self._source is not None:
             await self._source.aclose()
+        await self._stack.aclose()
 
     async def _look_at(self, queryset: Any) -> Queried | None:
         """Find out what the queryset selects, by running it if its columns have to stay."""
@@ -346,6 +348,8 @@ class Run:
         if queryset is self.queryset and plan.transport == "cursor":
             assert self._database is not None
             return CursorSource(self._database, plan.sql)
+        if self._database is not None and self._database.foreign:
+            await self._stack.enter_async_context(self._database.reading(savepoint=False))
         statement = plan.statement if queryset is self.queryset else queryset
         return await self._open_result(statement, orm=plan.strategy == "instances")
 

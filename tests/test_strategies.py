@@ -277,6 +277,23 @@ class Everything(ModelResource):
         exclude = ("details",)
 
 
+class LookedEverything(Everything):
+    """The same through a cursor."""
+
+    class Meta:
+        """Its options."""
+
+        hooks_use_database = True
+
+
+class MappedEverything(Everything):
+    """The same of mapped objects."""
+
+    def iter_queryset(self, queryset: Any) -> Any:
+        """Iterate as ever."""
+        return super().iter_queryset(queryset)
+
+
 @pytest.mark.parametrize("kind", [AsyncSession, AsyncConnection])
 async def test_settings_of_the_caller(library: AsyncEngine, kind: Any) -> None:
     """Foreign settings of a session change no byte, and are the same afterwards."""
@@ -288,7 +305,10 @@ async def test_settings_of_the_caller(library: AsyncEngine, kind: Any) -> None:
             await bind.execute(text(f"SET LOCAL {name} = '{value}'"))
         for queryset in (None, backslash):
             for name, output in zip(("csv", "jsonl"), expected, strict=True):
-                assert await bytes_of(Everything(bind), queryset, name) == output
+                for resource_class in (Everything, LookedEverything, MappedEverything):
+                    assert await bytes_of(resource_class(bind), queryset, name) == output
+        bound = backslash.where(func.coalesce(literal(b"", LargeBinary)).is_not(None))
+        assert await bytes_of(Everything(bind), bound) == expected[0]
         for name, value in FOREIGN.items():
             assert value in str(await bind.scalar(text(f"SHOW {name}")))
 
