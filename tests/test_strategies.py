@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from library import BOOKS, Author, Book, BookResource, bytes_of, fill, records_of
 from sqlalchemy import (
+    LargeBinary,
     String,
     Text,
     cast,
