@@ -7,7 +7,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import anyio
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import Mapper
 
 from async_export.errors import ConfigurationError, ExportError, SourceError
-from async_export.postgres.codecs import exact_values
+from async_export.postgres.codecs import exact_values, types_with_own_codecs
 from async_export.postgres.settings import (
     FOREIGN_SETTINGS,
     PREPARE_TRANSACTION,
@@ -95,6 +95,7 @@ class Database:
             the loader options of the export.
         is_own: Whether the transaction is the export's own.
         foreign: Settings of the caller's transaction that give values another text.
+        own_codecs: Numbers of the types for which the caller has set codecs of his own.
     """
 
     session: AsyncSession
@@ -102,6 +103,7 @@ class Database:
     loader: AsyncSession
     is_own: bool = False
     foreign: Foreign = ()
+    own_codecs: frozenset[int] = frozenset()
 
     @property
     def dialect(self) -> Dialect:
@@ -175,6 +177,8 @@ async def open_database(
         try:
             database = await _enter(bind, stack, {"mapper": mapper} if mapper else {})
             if database.dialect.driver == "asyncpg":
+                own = types_with_own_codecs(await database.driver())
+                database = replace(database, own_codecs=own)
                 values = exact_values(database.connection, on_unrepresentable)
                 await stack.enter_async_context(values)
         except DATABASE_ERRORS as error:

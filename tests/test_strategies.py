@@ -189,6 +189,31 @@ async def test_translated_schemas(library: AsyncEngine) -> None:
         assert await chosen(BookResource(translated)) == ("rows", "stream")
 
 
+async def test_codecs_of_the_caller(library: AsyncEngine) -> None:
+    """A type that the caller's connections decode in a way of their own is left to Python."""
+
+    @event.listens_for(library.sync_engine, "connect")
+    def decode_as_float(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.run_async(
+            lambda driver: driver.set_type_codec(
+                "numeric", schema="pg_catalog", encoder=str, decoder=float
+            )
+        )
+
+    await library.dispose()
+
+    class Amounts(BookResource):
+        class Meta:
+            fields = ("id", "price", "title")
+
+        @depends("price")
+        def dehydrate_title(self, row: Any) -> str:
+            return type(row.price).__name__
+
+    assert await chosen(Amounts(library)) == ("rows", "cursor")
+    assert lines_of(await bytes_of(Amounts(library)))[0] == ["1", "9.9", "float"]
+
+
 async def test_inferred_reads(library: AsyncEngine) -> None:
     """A hook that only reads columns needs no @depends; explain tells; Meta turns it off."""
 

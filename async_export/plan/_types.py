@@ -53,7 +53,13 @@ async def describe_columns(draft: Draft, items: Sequence[DraftField]) -> None:
         described = await _described(draft.database, sql, attempt=draft.mapper is None)
     except DATABASE_ERRORS as error:
         raise source_error(error) from error
-    draft.types.update({key: described[place].type for key, place in columns.keys.items()})
+    own = draft.database.own_codecs
+    for key, place in columns.keys.items():
+        server = described[place].type
+        if server.oid in own:
+            # What these make of a value, no SQL and no decoder knows.
+            server = server._replace(name=f"{server.name} with a codec of the caller's")
+        draft.types[key] = server
 
 
 def _add_value(item: DraftField, columns: Columns) -> None:

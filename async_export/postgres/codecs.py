@@ -23,7 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from async_export.types import UnrepresentableText
 
-__all__ = ("OnUnrepresentable", "UnrepresentableError", "exact_values")
+__all__ = (
+    "OnUnrepresentable",
+    "UnrepresentableError",
+    "exact_values",
+    "types_with_own_codecs",
+)
 
 OnUnrepresentable: TypeAlias = Literal["text", "error", "null"]
 """What becomes of a value that Python's type cannot hold: its text, an error, or None."""
@@ -105,6 +110,24 @@ async def exact_values(
     else:
         with _codecs(connection, on_unrepresentable):
             yield
+
+
+_SCALARS = (
+    *(16, 17, 18, 19, 20, 21, 23, 25, 26, 700, 701, 790, 829, 869, 650, 774),
+    *(1042, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1560, 1562, 1700, 2950),
+)
+"""Scalar types that come with PostgreSQL, but for JSON, which has a codec of SQLAlchemy's."""
+
+
+def types_with_own_codecs(connection: asyncpg.Connection) -> frozenset[int]:
+    """Give the types for which the caller has set a codec of his own, before `exact_values`."""
+    settings = connection.get_settings()
+    return frozenset(
+        oid
+        for oid in _SCALARS
+        if settings.get_data_codec(oid)
+        is not settings.get_data_codec(oid, ignore_custom_codec=True)
+    )
 
 
 @contextmanager
