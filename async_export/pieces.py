@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
-from async_export.errors import EncodeError, ExportError, FormatLimitError
+from async_export.errors import EncodeError, FormatLimitError
 from async_export.formats import CopyForm, Encoder, Splice, pieces_of
 from async_export.records import Turns
 from async_export.run import Run
@@ -22,6 +22,9 @@ FIRST_PIECE: Final = 16
 
 PIECE_BYTES: Final = 262_144
 """Bytes that are encoded together, from then on."""
+
+HUGE_CHUNK: Final = 1_048_576
+"""Bytes of a chunk that are not worked on in the event loop."""
 
 
 async def encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
@@ -61,7 +64,7 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
                 try:
                     piece = await _encode(encoder, some)
                 except EncodeError as error:
-                    raise _located(error, unused, run.plan.columns, some, encoded) from error
+                    raise _located(unused, run.plan.columns, some, encoded) or error from error
                 done += len(some)
                 encoded += len(some)
                 rows = PIECE_BYTES * len(some) // max(len(piece), 1)
@@ -95,16 +98,21 @@ async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator
     turns = Turns()
     async with aclosing(run.copied()) as chunks:
         async for chunk in chunks:
-            rows = splice.split(bytes(chunk))
+            # A row of megabytes is one chunk.
+            is_huge = len(chunk) > HUGE_CHUNK
+            rows = await _call(splice.split, chunk, in_thread=is_huge)
             done = 0
             while done < rows:
                 stop = min(done + min(size.rows, run.slice_rows), rows)
                 size.begin()
                 made = await run.make(splice.reads(done, stop))
                 try:
-                    piece, records = splice.join(done, stop, made)
+                    piece, records = await _call(splice.join, done, stop, made, in_thread=is_huge)
                 except Exception as error:
-                    raise _unspliced(error, unused, run, made) from error
+                    found = _unspliced(unused, run, made)
+                    if found is None:
+                        raise
+                    raise found from error
                 size.learn(stop - done, len(piece))
                 done = stop
                 run.count(records)
@@ -112,25 +120,22 @@ async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator
                 await turns.give_when_due()
 
 
-def _unspliced(
-    error: Exception, unused: Encoder, run: Run, made: Sequence[Record | None]
-) -> ExportError:
-    """Say which cell that a hook made cannot be encoded."""
+async def _call(function: Callable[..., Any], *args: Any, in_thread: bool) -> Any:
+    return await anyio.to_thread.run_sync(function, *args) if in_thread else function(*args)
+
+
+def _unspliced(unused: Encoder, run: Run, made: Sequence[Record | None]) -> EncodeError | None:
+    """Say which cell that a hook made cannot be encoded; None if all can."""
     names = {each.name for each in run.plan.cells}
     columns = [column for column in run.plan.columns if column.name in names]
     records = [record for record in made if record is not None]
-    unknown = EncodeError(f"a cell without a representation ({type(error).__name__})")
-    return _located(unknown, unused, columns, records, run.rows)
+    return _located(unused, columns, records, run.rows)
 
 
 def _located(
-    error: EncodeError,
-    unused: Encoder,
-    columns: Sequence[Column],
-    records: Sequence[Record],
-    before: int,
-) -> EncodeError:
-    """Say in which row a cell could not be encoded, by encoding them one by one."""
+    unused: Encoder, columns: Sequence[Column], records: Sequence[Record], before: int
+) -> EncodeError | None:
+    """Say in which row a cell cannot be encoded, by encoding them one by one."""
     probe = copy.copy(unused)
     probe.begin(columns)
     for number, record in enumerate(records, before + 1):
@@ -138,4 +143,4 @@ def _located(
             probe.encode([record])
         except EncodeError as found:
             return type(found)(f"record {number}: {found}")
-    return error
+    return None

@@ -36,7 +36,7 @@ from async_export.options import ALL, ResourceOptions
 from async_export.paths import has_attribute, key_names
 from async_export.plan import CellSpec
 from async_export.results import ExportResult
-from async_export.run import Run, running
+from async_export.run import COPYING, Run, running
 from async_export.sinks import FileSink, make_sink
 from async_export.sqltypes import widget_for_type
 from async_export.streams import ExportStream
@@ -380,10 +380,7 @@ class Resource:
                 connection.
         """
         if self._run is not None and self._run.is_copying:
-            raise ConfigurationError(
-                "rows come by COPY, which takes the connection; set Meta.hooks_use_database = True "
-                "for hooks that query through self.session"
-            )
+            raise ConfigurationError(COPYING)
         if self._session is None:
             raise ConfigurationError(
                 "self.session is there for hooks, in an export that has a bind; for a queryset "

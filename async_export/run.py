@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final, Protocol
 
-from sqlalchemy import TextClause, column
+from sqlalchemy import TextClause, column, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,6 +41,12 @@ __all__ = ("Run", "RunnableHooks", "running")
 
 SLICE_ROWS: Final = 256
 """Rows that become records at once: so few lists live that the garbage collector has no work."""
+
+
+COPYING: Final = (
+    "rows come by COPY, which takes the connection; set Meta.hooks_use_database = True for hooks "
+    "that use it, as self.session does"
+)
 
 
 class RunnableHooks(Hooks, Protocol):
@@ -166,6 +172,8 @@ class Run:
         """
         assert self._database is not None
         assert self.plan.copy is not None
+        connection = self._database.connection.sync_connection
+        event.listen(connection, "before_cursor_execute", _refuse)
         self.is_copying = True
         try:
             async with self._database.reading(savepoint=True) as driver:
@@ -177,6 +185,7 @@ class Run:
             raise source_error(error, self.rows) from error
         finally:
             self.is_copying = False
+            event.remove(connection, "before_cursor_execute", _refuse)
         if output.rows != self.rows + self.skipped:
             raise SourceError(
                 f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows
@@ -265,9 +274,9 @@ class Run:
 
     async def aclose(self) -> None:
         """Close what is open in the database."""
-        if self._source is not None:
-            await self._source.aclose()
-        await self._stack.aclose()
+        async with self._stack:
+            if self._source is not None:
+                await self._source.aclose()
 
     async def _look_at(self, queryset: Any) -> Queried | None:
         """Find out what the queryset selects, by running it if its columns have to stay."""
@@ -402,6 +411,11 @@ async def running(
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
+
+
+def _refuse(*_: Any) -> None:
+    """Refuse a statement on the connection that COPY has: it would wait for ever."""
+    raise ConfigurationError(COPYING)
 
 
 def _check_columns(names: Sequence[str]) -> None:

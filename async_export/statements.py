@@ -139,10 +139,19 @@ def _fixed(statement: Any) -> str:
         value = getattr(statement, name, absent)
         if value is absent or value:
             return reason
+    order: Any = getattr(statement, "_order_by_clauses", absent)
+    if order is absent or any(_is_position(each) for each in order):
+        return "it orders by the position of a column"
     options = getattr(statement, "_with_options", absent)
     if options is absent or any(isinstance(each, LoaderCriteriaOption) for each in options):
         return "it has with_loader_criteria()"
     return ""
+
+
+def _is_position(clause: Any) -> bool:
+    """Tell whether a clause of ORDER BY, written as text, may mean a column by its number."""
+    text = getattr(clause, "text", "")
+    return isinstance(text, str) and text.lstrip()[:1].isdecimal()
 
 
 class RowSelect:
@@ -255,9 +264,6 @@ class RowSelect:
             .correlate_except(values.of, *_secondary(target.relationship))
             .scalar_subquery()
         )
-
-    def _null_without_parent(self, target: PathTarget, found: Any) -> Any:
-        return _null_if_absent(self._entity(target.relations), found) if target.relations else found
 
 
 class _Element(NamedTuple):

@@ -80,7 +80,7 @@ class CSVSplice:
     null: ClassVar[str] = ""
 
     def __init__(self, hooks: int, delimiter: str, line_end: str) -> None:
-        self._marker = f"\x1f{secrets.token_urlsafe(6)}"
+        self._marker = _marker(delimiter)
         self._hooks = hooks
         self._stride = hooks + 1
         self._delimiter = delimiter
@@ -164,10 +164,24 @@ class CSVSplice:
 
     def _first_line(self, part: str) -> int:
         """Length of the first line of *part*, which may have breaks in quotes; 0 if none ends."""
+        start, quotes = 0, 0
         end = part.find(self._line_end)
-        while end >= 0 and part.count('"', 0, end) % 2:
-            end = part.find(self._line_end, end + 1)
+        while end >= 0:
+            quotes += part.count('"', start, end)
+            if quotes % 2 == 0:
+                break
+            start, end = end, part.find(self._line_end, end + 1)
         return end + len(self._line_end) if end >= 0 else 0
+
+
+def _marker(delimiter: str) -> str:
+    """Give a random text that COPY does not quote."""
+    # The control character is for people who look at the SQL; what counts is what is random.
+    first = "" if delimiter == "\x1f" else "\x1f"
+    marker = delimiter
+    while delimiter in marker:
+        marker = first + secrets.token_urlsafe(6)
+    return marker
 
 
 class JSONLinesSplice:

@@ -20,9 +20,9 @@ from async_export.plan._instances import instances_plan
 from async_export.plan._plan import CellSpec, Plan, PlannedField
 from async_export.plan._rendering import NotRendered, json_of, text_of
 from async_export.plan._rows import rows_plan
-from async_export.plan._strategy import collect_reasons, why_no_copy, why_no_driver
+from async_export.plan._strategy import collect_reasons, why_no_copy, why_no_driver, why_no_text
 from async_export.plan._texts import DatabaseTexts
-from async_export.plan._types import UnwrappableError, describe_columns
+from async_export.plan._types import RefusedError, describe_columns
 from async_export.postgres.literals import LiteralError, literal_sql
 from async_export.reads import suggest_reads
 from async_export.sqltypes import logical_type
@@ -65,18 +65,17 @@ async def compile_plan(
     items = [draft_field(draft, each) for each in fields]
     collect_reasons(draft, items)
     infer_all(draft, items)
-    keeps_columns = draft.mapper is not None and queried is not None and bool(queried.fixed)
-    renders = not keeps_columns and not why_no_driver(draft)
-    if renders:
+    why = why_no_driver(draft)
+    if not why:
         try:
             await describe_columns(draft, items)
-        except UnwrappableError:
-            draft.reasons.append("the queryset cannot be a subquery")
-            renders = False
-        except SQLAlchemyError:
-            draft.reasons.append("the queryset's joins cannot be extended")
-            renders = False
-    if renders and not draft.reasons:
+        except RefusedError as error:
+            why = str(error)
+            draft.reasons.append(why)
+        except SQLAlchemyError as error:
+            why = f"the queryset cannot select what is read ({type(error).__name__})"
+            draft.reasons.append(why)
+    if not why and not draft.reasons:
         return _driven_plan(draft, items, headers)
     if queried is not None and queried.mapper is not None and not draft.reasons:
         planned = _planned(draft, items, headers)
@@ -86,7 +85,8 @@ async def compile_plan(
         except SQLAlchemyError:
             draft.reasons.append("the queryset's joins cannot be extended")
         else:
-            return plan
+            missed = (f"no COPY: {why}",) if database is not None and database.is_postgresql else ()
+            return replace(plan, reasons=(*plan.reasons, *missed))
     texts = DatabaseTexts(draft, items)
     plan = instances_plan(draft, items, _planned(draft, items, headers), texts)
     return replace(plan, cures=_cures(draft, items))
@@ -112,7 +112,8 @@ def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[st
     queried, database, form = draft.queried, draft.database, draft.spec.copy
     assert queried is not None
     assert database is not None
-    why = why_no_copy(draft, items)
+    only_stream = why_no_text(draft)
+    why = only_stream or why_no_copy(draft, items)
     if not why:
         assert form is not None
         _render(draft, items, json=form.cells == "json")
@@ -130,6 +131,8 @@ def _driven_plan(draft: Draft, items: Sequence[DraftField], headers: Sequence[st
     _render(draft, items, json=False)
     planned = _planned(draft, items, headers)
     draft.reasons.append(f"no COPY: {why}")
+    if only_stream:
+        return rows_plan(draft, items, planned, Columns(RowSelect(queried)), "stream")
     columns = DriverColumns(draft, RowSelect(queried))
     plan = rows_plan(draft, items, planned, columns, "cursor")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Text, func, literal_column
+from sqlalchemy import ColumnElement, String, Text, func, literal_column, type_coerce
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -95,8 +95,11 @@ def _carried(
         return json_of(draft, item, select)
     text = text_of(draft, item, select)
     may_be_empty = isinstance(text.type, String) and not isinstance(text.type, NeverEmpty)
-    # COPY quotes the empty text, which is no NULL.
-    return func.nullif(text, literal_column("''"), type_=Text()) if may_be_empty else text
+    if not may_be_empty:
+        return text
+    # COPY quotes the empty text, which is no NULL. Some collations take other texts for it.
+    exact = type_coerce(text, Text()).collate("C")
+    return func.nullif(exact, literal_column("''"), type_=Text())
 
 
 def _maker(draft: Draft, item: DraftField, reads: _SplicedReads) -> CellMaker:

@@ -50,14 +50,19 @@ def instances_plan(
     subject = _subject(queried, mapper_of(hooks.options.model))
     key = _instance_key(draft.mapper)
     # Unless hooks stand between row and field, cells are taken of the row.
-    direct = queried is not None and not any(
-        is_overridden(hook)
-        for hook in (
-            hooks.iter_queryset,
-            hooks.iter_batches,
-            hooks.export_resource,
-            hooks.export_field,
-            prepare,
+    may_change = any(item.hook is not None and item.reads is None for item in items)
+    direct = (
+        queried is not None
+        and not (draft.mapper is not None and may_change)
+        and not any(
+            is_overridden(hook)
+            for hook in (
+                hooks.iter_queryset,
+                hooks.iter_batches,
+                hooks.export_resource,
+                hooks.export_field,
+                prepare,
+            )
         )
     )
     if direct:

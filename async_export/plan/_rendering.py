@@ -17,7 +17,7 @@ from async_export.postgres.describing import ServerType
 from async_export.postgres.json_texts import json_text
 from async_export.postgres.texts import quoted
 from async_export.statements import RowSelect
-from async_export.widgets import ManyToManyWidget, Widget
+from async_export.widgets import JSONWidget, ManyToManyWidget, Widget
 
 __all__ = ("NotRendered", "Source", "json_of", "source_of", "text_of")
 
@@ -80,7 +80,7 @@ def text_of(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[
     widget = item.field.widget
     assert widget is not None
     _check_field(item.field)
-    if draft.kwargs.get("sort_json_keys") is not None:
+    if isinstance(widget, JSONWidget) and draft.kwargs.get("sort_json_keys") is not None:
         raise NotRendered("sort_json_keys is for Python")
     if item.value is not None and item.value.element is not None:
         return _joined(draft, item, select, widget)
@@ -127,13 +127,22 @@ def _check_field(field: Field) -> None:
 
 def _check_type(draft: Draft, sqltype: TypeEngine[Any] | None, server: ServerType) -> None:
     """Refuse types whose values are made in Python."""
-    known = sqltype is None or type(sqltype).__module__.startswith("sqlalchemy.")
-    decorates = isinstance(sqltype, TypeDecorator) and not isinstance(sqltype, Interval)
-    if decorates or not (known or isinstance(sqltype, String | Enum)):
+    if sqltype is not None and _has_own_values(sqltype):
         raise NotRendered(f"{type(sqltype).__name__} makes its values in Python")
     held = server.name.removesuffix("[]") not in TEMPORAL | _TEMPORAL_RANGES
     if draft.hooks.options.on_unrepresentable != "text" and not held:
         raise NotRendered("on_unrepresentable is for Python")
+
+
+def _has_own_values(sqltype: TypeEngine[Any]) -> bool:
+    """Tell whether somebody's type makes other values than those of the database."""
+    if isinstance(sqltype, TypeDecorator):
+        return not isinstance(sqltype, Interval)
+    kind = type(sqltype)
+    methods = (kind.result_processor, kind.column_expression, kind.dialect_impl)
+    if any(not method.__module__.startswith("sqlalchemy.") for method in methods):
+        return True
+    return not (kind.__module__.startswith("sqlalchemy.") or isinstance(sqltype, String | Enum))
 
 
 _TEMPORAL_RANGES = frozenset({"daterange", "tsrange", "datemultirange", "tsmultirange"})

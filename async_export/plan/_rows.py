@@ -84,11 +84,6 @@ def _row_maker(draft: Draft, item: DraftField, columns: Columns) -> CellMaker:
     )
 
 
-def then(first: Reader, second: Reader) -> Reader:
-    """Give the function that calls one after the other."""
-    return lambda row: second(first(row))
-
-
 def _fetched_text(column: ColumnElement[Any], field: Field) -> ColumnElement[Any]:
     """Give the text of a cell where it is fetched: NULL is the empty text, unless kept."""
     text = column if isinstance(column.type, String) else cast(column, Text)

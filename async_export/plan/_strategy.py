@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.orm import Mapper
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapper, RelationshipDirection
 
 from async_export.binds import Database
 from async_export.fields import DEPENDS, Field
@@ -15,7 +16,7 @@ from async_export.plan._draft import Draft, DraftField, read_target, widget_is_a
 from async_export.statements import Queried
 from async_export.values import FieldValue
 
-__all__ = ("collect_reasons", "why_no_copy", "why_no_driver")
+__all__ = ("collect_reasons", "why_no_copy", "why_no_driver", "why_no_text")
 
 _ANYTHING = "has no @depends(...), so that it may read anything"
 
@@ -78,13 +79,21 @@ def why_no_driver(draft: Draft) -> str:
     """Say why asyncpg cannot be asked for the rows itself; nothing if it can."""
     database, queried = draft.database, draft.queried
     if queried is None or database is None or database.dialect.driver != "asyncpg":
-        return "asyncpg is not the driver"
+        return "the driver is not asyncpg"
     if queried.mapper is None and not hasattr(queried.statement, "subquery"):
         return "the queryset cannot be wrapped"
     connection = database.connection.sync_connection
     assert connection is not None
     if connection.get_execution_options().get("schema_translate_map"):
         return "the connection translates the names of schemas"
+    return ""
+
+
+def why_no_text(draft: Draft) -> str:
+    """Say why the statement cannot be run as text, past SQLAlchemy; nothing if it can."""
+    assert draft.database is not None
+    connection = draft.database.connection.sync_connection
+    assert connection is not None
     events = connection.dispatch
     if events.before_execute or events.before_cursor_execute:
         return "the engine has listeners that may change statements"
@@ -119,10 +128,8 @@ def _why_connection_is_used(draft: Draft, items: Sequence[DraftField]) -> str:
         if code is not None and "session" in code.co_names:
             return f"{item.hook_name} reads session"
         waits = widget_is_async(item.field) if item.hook is None else is_async(item.hook)
-        if waits and not draft.database.is_own:
-            return (
-                f"{item.hook_name or item.field.name} is async, and may use the caller's connection"
-            )
+        if waits and (item.inferred or not draft.database.is_own):
+            return f"{item.hook_name or item.field.name} is async, and may use the connection"
     return ""
 
 
@@ -140,10 +147,34 @@ def _needs_instance(draft: Draft, item: DraftField, mapper: Mapper[Any]) -> str:
         why = _reads_need_instance(draft, item.reads, mapper)
         return f"{item.hook_name} {why}" if why else ""
     for target in item.value.targets:
-        why = _leaf_needs_instance(draft, item.value, target)
+        why = _leaf_needs_instance(draft, item.value, target) or _may_multiply(mapper, target)
         if why:
             return why
     return ""
+
+
+def _may_multiply(mapper: Mapper[Any], target: PathTarget) -> str:
+    """Say which relation on the way may have several rows, and would multiply those of a join."""
+    for name in target.relations:
+        relationship = mapper.relationships[name]
+        mapper = relationship.mapper
+        if relationship.direction is not RelationshipDirection.MANYTOONE and not _is_unique(
+            {remote for _, remote in relationship.local_remote_pairs or ()}, mapper
+        ):
+            return f"{name} may have several rows: its key is not unique"
+    return ""
+
+
+def _is_unique(columns: set[Any], mapper: Mapper[Any]) -> bool:
+    """Tell whether a row of the mapper's is the only one with its values of *columns*."""
+    tables: list[Any] = list(mapper.tables)
+    keys = [set(table.primary_key.columns) for table in tables]
+    keys += [{column} for table in tables for column in table.columns if column.unique]
+    for table in tables:
+        constraints = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+        keys += [set(each.columns) for each in constraints]
+        keys += [set(each.columns) for each in table.indexes if each.unique]
+    return any(key and key <= columns for key in keys)
 
 
 def _leaf_needs_instance(draft: Draft, value: FieldValue, target: PathTarget) -> str:
@@ -166,4 +197,7 @@ def _reads_need_instance(draft: Draft, reads: tuple[str, ...] | None, mapper: Ma
         target = read_target(draft, path, mapper)
         if target is not None and target.leaf in {"python", "to_many"}:
             return f"reads {path}, which is no column"
+        why = "" if target is None else _may_multiply(mapper, target)
+        if why:
+            return f"reads {path}, and {why}"
     return ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row
+from sqlalchemy import ColumnElement, Row, Select
 
 from async_export.fields import NO_TEXT
 from async_export.plan._draft import Draft, DraftField
@@ -41,7 +41,11 @@ class DatabaseTexts:
         self.queried = queried = draft.queried
         self.places: dict[str, int] = {}
         self.split: Callable[[Any], list[str]] | None = None
-        if queried is None or not draft.types or (queried.mapper is not None and queried.fixed):
+        if queried is None or not draft.types:
+            return
+        is_select = isinstance(queried.statement, Select)
+        # What depends on an object's own columns changes neither its groups nor what is distinct.
+        if queried.mapper is not None and queried.fixed and not is_select:
             return
         select = RowSelect(queried)
         texts = JoinedTexts()
@@ -101,7 +105,8 @@ def _text(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[An
         return None
     # What is loaded of related objects needs no second join, where Python's text is the same.
     is_own = value.element is None and not any(target.relations for target in value.targets)
-    if not is_own and not widget.sql_is_definition:
+    is_fixed = draft.queried is not None and bool(draft.queried.fixed)
+    if not is_own and (is_fixed or not widget.sql_is_definition):
         return None
     try:
         return text_of(draft, item, select)

@@ -12,16 +12,16 @@ from sqlalchemy import text
 __all__ = ("FOREIGN_SETTINGS", "PREPARE_TRANSACTION", "Foreign", "text_settings")
 
 _TEXT: Final = {
-    "DateStyle": "ISO, YMD",
+    "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
-    "standard_conforming_strings": "on",
 }
 """What the text of values depends on, but for TimeZone.
 
-That one stays as it is: it also decides what the queryset's own expressions mean, such as the day
-of a timestamp, and the expressions of the export name their zone.
+What also decides what the queryset's own expressions mean stays as it is: TimeZone, for the
+expressions of the export name their zone; the order of day and month, which a DateStyle without
+one does not touch; and ``standard_conforming_strings``, of which no literal of the export depends.
 """
 
 _PATIENCE: Final = {
@@ -56,7 +56,7 @@ FOREIGN_SETTINGS: Final = text(
     select name, setting, wanted.value
     from (values {_values(_TEXT)}) as wanted(name, value)
     join pg_catalog.pg_settings using (name)
-    where setting <> wanted.value
+    where setting <> wanted.value and not (name = 'DateStyle' and setting like 'ISO,%')
     """  # noqa: S608 - constants
 )
 """Finds what gives values another text in a transaction of somebody else's."""
