@@ -29,6 +29,10 @@ FIRST_BATCH: Final = 100
 LARGEST_BATCH: Final = 10_000
 """Rows: more of them bring no more speed."""
 
+OBJECTS_BATCH: Final = 50
+"""Mapped objects that live at once: with more of them the garbage collector sees so many survive
+that it looks through all of the process's objects, tens of milliseconds long, again and again."""
+
 GROW_BELOW: Final = 0.0025
 """Seconds of work: a cheaper batch is doubled."""
 
@@ -47,11 +51,13 @@ class BatchSize:
 
     Args:
         fixed: Rows of every batch; None to adapt.
+        most: How many rows at most, when it adapts.
     """
 
-    def __init__(self, fixed: int | None = None) -> None:
+    def __init__(self, fixed: int | None = None, most: int = LARGEST_BATCH) -> None:
         self._fixed = fixed
-        self.rows = fixed or FIRST_BATCH
+        self._most = most
+        self.rows = fixed or min(FIRST_BATCH, most)
         self._began = time.thread_time()
 
     def begin(self) -> None:
@@ -66,13 +72,13 @@ class BatchSize:
         if cost < GROW_BELOW and size < BATCH_BYTES:
             # A short batch, such as the last one, says nothing about bigger ones.
             if rows >= self.rows:
-                self.rows = min(self.rows * 2, LARGEST_BATCH)
+                self.rows = min(self.rows * 2, self._most)
         elif cost > SHRINK_ABOVE or size > BATCH_BYTES:
             # Every batch has a cost of its own, which smaller ones would only multiply; but
             # memory has to stay bounded, however wide the rows.
             in_time = max(FIRST_BATCH, int(rows * SHRINK_ABOVE / max(cost, 1e-9)))
             in_size = max(1, int(rows * BATCH_BYTES / max(size, 1)))
-            self.rows = min(in_time, in_size, LARGEST_BATCH)
+            self.rows = min(in_time, in_size, self._most)
 
 
 class Source(Protocol):

@@ -7,7 +7,7 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from sqlalchemy import TextClause, column, event
@@ -30,7 +30,14 @@ from async_export.plan import CellSpec, Plan, compile_plan
 from async_export.postgres.copying import CopyOut
 from async_export.postgres.describing import describe
 from async_export.postgres.literals import LiteralError, literal_sql
-from async_export.queryset import BatchSize, CursorSource, IterableSource, ResultSource, Source
+from async_export.queryset import (
+    OBJECTS_BATCH,
+    BatchSize,
+    CursorSource,
+    IterableSource,
+    ResultSource,
+    Source,
+)
 from async_export.records import RecordMaker, hint_of
 from async_export.results import ExportResult
 from async_export.statements import Queried, is_statement, look_at
@@ -133,6 +140,9 @@ class Run:
             kwargs=kwargs,
         )
         plan = self.plan
+        # A look-up for each batch is worth more rows.
+        if plan.strategy == "instances" and plan.prepared is None:
+            self.batch_size = BatchSize(hooks.options.batch_size, OBJECTS_BATCH)
         self._maker = RecordMaker(
             plan.cells,
             width=len(plan.fields),
@@ -274,9 +284,12 @@ class Run:
 
     async def aclose(self) -> None:
         """Close what is open in the database."""
-        async with self._stack:
+        try:
             if self._source is not None:
                 await self._source.aclose()
+        finally:
+            with suppress(*DATABASE_ERRORS):  # a lost connection has told of itself already
+                await self._stack.aclose()
 
     async def _look_at(self, queryset: Any) -> Queried | None:
         """Find out what the queryset selects, by running it if its columns have to stay."""
@@ -357,8 +370,9 @@ class Run:
         if queryset is self.queryset and plan.transport == "cursor":
             assert self._database is not None
             return CursorSource(self._database, plan.sql)
-        if self._database is not None and self._database.foreign:
-            await self._stack.enter_async_context(self._database.reading(savepoint=False))
+        database = self._database
+        if database is not None and not database.is_own and database.dialect.driver == "asyncpg":
+            await self._stack.enter_async_context(database.reading(savepoint=False))
         statement = plan.statement if queryset is self.queryset else queryset
         return await self._open_result(statement, orm=plan.strategy == "instances")
 

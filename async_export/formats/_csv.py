@@ -125,7 +125,10 @@ class CSVEncoder(Encoder):
         own = (type(self).begin, type(self).encode, type(self).end)
         plain = (CSVEncoder.begin, CSVEncoder.encode, CSVEncoder.end)
         is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
-        if own != plain or not (self._is_minimal and self.delimiter.isascii() and is_utf8):
+        # COPY would quote numbers and dates that hold the delimiter, and hooks could not read them.
+        is_apart = self.delimiter.isascii() and not self.delimiter.isalnum()
+        is_apart = is_apart and self.delimiter not in "-+.:/\0\\"
+        if own != plain or not (self._is_minimal and is_apart and is_utf8):
             return None
         delimiter, end = self.delimiter, self.lineterminator
         return CopyForm(

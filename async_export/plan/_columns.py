@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Enum, String, Text, cast, func, literal_column
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.types import TypeEngine
 
+from async_export.errors import ConfigurationError
 from async_export.paths import PathTarget
 from async_export.plan._draft import Draft
 from async_export.postgres.decoding import decoder_of
@@ -21,6 +23,7 @@ __all__ = (
     "DriverColumns",
     "Key",
     "carried",
+    "has_expression",
     "label_key",
     "many_key",
     "path_key",
@@ -130,7 +133,12 @@ class DriverColumns(Columns):
         process = processor_of(label.type, self._dialect, server)
         name = type_name(server, sqltype)
         is_kept = label in self.select.kept.values()
-        if not self._as_text or name not in _CODED or is_kept:
+        if (
+            not self._as_text
+            or name not in _CODED
+            or is_kept
+            or has_expression(label, self._dialect)
+        ):
             return Value(position, process)
         self.columns[position] = cast(carried(label.element, name), Text).label(label.name)
         return processed(Value(position, decoder_of(name), None), process)
@@ -158,14 +166,29 @@ def processor_of(
     dialect: Dialect,
     type: ServerType,  # noqa: A002 - the server's word
 ) -> Callable[[Any], Any] | None:
-    """Give what SQLAlchemy makes of a driver's values of this type; None if nothing."""
-    return sqltype.dialect_impl(dialect).result_processor(dialect, type.oid)
+    """Give what SQLAlchemy makes of a driver's values of this type; None if nothing.
+
+    Raises:
+        ConfigurationError: the type of the model cannot hold them.
+    """
+    try:
+        return sqltype.dialect_impl(dialect).result_processor(dialect, type.oid)
+    except InvalidRequestError:
+        kind = sqltype.__class__.__name__
+        raise ConfigurationError(f"a column of type {type.name} cannot be a {kind}") from None
+
+
+def has_expression(column: ColumnElement[Any], dialect: Dialect) -> bool:
+    """Tell whether the column's type selects another expression in its place."""
+    impl = column.type.dialect_impl(dialect)
+    # The name is private; where it is missing, it may.
+    return bool(getattr(impl, "_has_column_expression", True))
 
 
 def type_name(type: ServerType, sqltype: TypeEngine[Any] | None) -> str:  # noqa: A002 - the server's word
     """Give the name by which SQL forms know a type; ``enum`` for one that has labels."""
     if type.is_builtin or type.name == "citext":
         return type.name
-    if isinstance(sqltype, String | Enum):
+    if isinstance(sqltype, String | Enum) and type.is_scalar:
         return "enum"
     return f"{type.name}, made by CREATE TYPE"

@@ -12,7 +12,15 @@ from sqlalchemy.types import TypeEngine
 from async_export.formats import CopyForm, Splice
 from async_export.hooks import is_async
 from async_export.paths import PathTarget
-from async_export.plan._columns import Columns, Key, carried, processed, processor_of, type_name
+from async_export.plan._columns import (
+    Columns,
+    Key,
+    carried,
+    has_expression,
+    processed,
+    processor_of,
+    type_name,
+)
 from async_export.plan._draft import Draft, DraftField, widget_is_async, widget_is_foreign
 from async_export.plan._light import light_rows
 from async_export.plan._plan import CopyPlan, Plan, PlannedField, Reader
@@ -159,6 +167,8 @@ class _SplicedReads(Columns):
         if name in TEMPORAL and self._on_unrepresentable != "text":
             raise NotRendered("on_unrepresentable is for fetched values")
         label: Any = self.columns[position]
+        if has_expression(label, self._dialect):
+            raise NotRendered(f"{type(label.type).__name__} selects an expression of its own")
         self.columns[position] = self._carried(label.element, name).label(label.name)
         value = Value(self._splice.first + position, decode, self.null)
         return processed(value, processor_of(label.type, self._dialect, server))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Enum, Interval, String, Text, cast
+from sqlalchemy import ARRAY, ColumnElement, Enum, Interval, String, Text, Uuid, cast
+from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from async_export.fields import Field
@@ -47,8 +48,12 @@ class Source:
         return select.column(self.target)
 
 
-def source_of(item: DraftField) -> Source:
+def source_of(item: DraftField, *, is_beside: bool = False) -> Source:
     """Find the column that a field's value is.
+
+    Args:
+        item: The field.
+        is_beside: Whether labelled columns stand beside a mapped class.
 
     Raises:
         NotRendered: it is made of several columns, or of none.
@@ -56,6 +61,8 @@ def source_of(item: DraftField) -> Source:
     value = item.value
     assert value is not None
     if value.label:
+        if is_beside:
+            raise NotRendered("a labelled column is selected as it stands, once")
         if value.steps:
             raise NotRendered(f"{item.field.attribute} is inside of a column")
         return Source(label_key(value.label), value.sqltype)
@@ -84,7 +91,7 @@ def text_of(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[
         raise NotRendered("sort_json_keys is for Python")
     if item.value is not None and item.value.element is not None:
         return _joined(draft, item, select, widget)
-    source = source_of(item)
+    source = source_of(item, is_beside=draft.mapper is not None)
     column = source.column(select)
     return _rendered(draft, widget, column, source.sqltype, draft.types[source.key])
 
@@ -101,7 +108,7 @@ def json_of(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[
     widget = item.field.widget
     assert widget is not None
     _check_field(item.field)
-    source = source_of(item)
+    source = source_of(item, is_beside=draft.mapper is not None)
     server = draft.types[source.key]
     _check_type(draft, source.sqltype, server)
     name = type_name(server, source.sqltype)
@@ -127,17 +134,23 @@ def _check_field(field: Field) -> None:
 
 def _check_type(draft: Draft, sqltype: TypeEngine[Any] | None, server: ServerType) -> None:
     """Refuse types whose values are made in Python."""
-    if sqltype is not None and _has_own_values(sqltype):
+    assert draft.database is not None
+    if sqltype is not None and _has_own_values(sqltype, draft.database.dialect):
         raise NotRendered(f"{type(sqltype).__name__} makes its values in Python")
     held = server.name.removesuffix("[]") not in TEMPORAL | _TEMPORAL_RANGES
     if draft.hooks.options.on_unrepresentable != "text" and not held:
         raise NotRendered("on_unrepresentable is for Python")
 
 
-def _has_own_values(sqltype: TypeEngine[Any]) -> bool:
-    """Tell whether somebody's type makes other values than those of the database."""
-    if isinstance(sqltype, TypeDecorator):
+def _has_own_values(sqltype: TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a type makes other values than those that the driver gives."""
+    impl = sqltype.dialect_impl(dialect)
+    if any(isinstance(each, TypeDecorator) for each in (sqltype, impl)):
         return not isinstance(sqltype, Interval)
+    if isinstance(sqltype, ARRAY) and _has_own_values(sqltype.item_type, dialect):
+        return True
+    if isinstance(sqltype, Uuid) and not sqltype.native_uuid:
+        return True
     kind = type(sqltype)
     methods = (kind.result_processor, kind.column_expression, kind.dialect_impl)
     if any(not method.__module__.startswith("sqlalchemy.") for method in methods):

@@ -16,11 +16,13 @@ class ServerType(NamedTuple):
         name: As asyncpg writes it: ``int4``, ``text[]``; that of a domain is its base type's.
         oid: Its number.
         is_builtin: Whether it came with the server, and not by ``CREATE TYPE`` or an extension.
+        is_scalar: Whether it is no array, range or composite.
     """
 
     name: str
     oid: int
     is_builtin: bool = True
+    is_scalar: bool = True
 
 
 class ServerColumn(NamedTuple):
@@ -45,4 +47,4 @@ async def describe(connection: asyncpg.Connection, sql: str) -> list[ServerColum
 
 
 def _server_type(type: Any) -> ServerType:  # noqa: A002 - asyncpg's word
-    return ServerType(type.name, type.oid, type.schema == "pg_catalog")
+    return ServerType(type.name, type.oid, type.schema == "pg_catalog", type.kind == "scalar")
