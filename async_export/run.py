@@ -140,8 +140,7 @@ class Run:
             kwargs=kwargs,
         )
         plan = self.plan
-        # A look-up for each batch is worth more rows.
-        if plan.strategy == "instances" and plan.prepared is None:
+        if plan.strategy == "instances" and not plan.is_looked_up:
             self.batch_size = BatchSize(hooks.options.batch_size, OBJECTS_BATCH)
         self._maker = RecordMaker(
             plan.cells,

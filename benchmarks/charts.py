@@ -123,7 +123,7 @@ def _loop_delay(results: Results) -> Any:
     names = [f"{CASES[job.case].title} ({_short(job.rows)} rows)" for _, job in found]
     axes.set_yticks(range(len(found)), names)
     _use_log(axes, "x")
-    axes.set_xlabel("ms for which the event loop is held:  ● half of the time   | p99   × at most")
+    axes.set_xlabel("ms of the event loop held:  ● half   | p99   × at most")
     _explain_colours(figure)
     return figure
 

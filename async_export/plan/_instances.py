@@ -90,6 +90,7 @@ def instances_plan(
         prepared=prepared,
         key=key,
         annotates=annotates,
+        is_looked_up=prepared is not None or _selects_per_batch(draft, items),
         concurrency=1 if annotates else hooks.options.hook_concurrency,
         texts=texts.split if direct else None,
     )
@@ -158,6 +159,18 @@ def _loaded(draft: Draft, items: Sequence[DraftField], queried: Queried) -> Any:
         if target is not None:
             targets.append(target)
     return with_loading(queried, targets, draft.hooks.options.load)
+
+
+def _selects_per_batch(draft: Draft, items: Sequence[DraftField]) -> bool:
+    """Tell whether related objects are selected once for each batch."""
+    queried = draft.queried
+    if queried is None or draft.hooks.options.load:
+        return True
+    if getattr(queried.statement, "_with_options", None) != ():
+        return True
+    targets = [target for item in items if item.value for target in item.value.targets]
+    is_joined = not queried.fixed and all(target.leaf != "to_many" for target in targets)
+    return not is_joined and any(t.relations or t.leaf in {"to_one", "to_many"} for t in targets)
 
 
 def _record_maker(draft: Draft, names: Sequence[str]) -> CellMaker:

@@ -92,6 +92,8 @@ class Plan:
         key: Gives the primary key of what the cell makers receive; None if it is not known.
         annotates: Whether mapped objects get labelled columns as attributes, row by row: one
             object may stand for several rows that differ in them.
+        is_looked_up: Whether each batch costs statements of its own, for related objects or by
+            ``prepare_batch``.
         concurrency: How many rows may be worked on at once.
         cures: For hooks that cost mapped objects, what to write so that they do not.
         sql: For the transport ``cursor``, the statement without parameters.
@@ -109,6 +111,7 @@ class Plan:
     prepared: Reader | None
     key: Reader
     annotates: bool = False
+    is_looked_up: bool = False
     concurrency: int = 1
     texts: Callable[[Any], list[str]] | None = None
     cures: tuple[str, ...] = ()
