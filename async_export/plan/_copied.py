@@ -25,7 +25,7 @@ from async_export.plan._draft import Draft, DraftField, widget_is_async, widget_
 from async_export.plan._light import light_rows
 from async_export.plan._plan import CopyPlan, Plan, PlannedField, Reader
 from async_export.plan._rendering import NotRendered, json_of, source_of, text_of
-from async_export.plan._rows import cell_function
+from async_export.plan._rows import cell_function, key_reader
 from async_export.postgres.decoding import TEMPORAL, TEXTUAL, decoder_of
 from async_export.postgres.describing import ServerType
 from async_export.postgres.json_texts import json_text
@@ -34,7 +34,6 @@ from async_export.postgres.texts import NeverEmpty
 from async_export.records import CellMaker
 from async_export.rows import Value
 from async_export.statements import RowSelect
-from async_export.values import primary_key
 
 __all__ = ("copied_plan",)
 
@@ -72,7 +71,7 @@ def copied_plan(
     else:
         reads = _SplicedReads(draft, select, splice, form)
         makers = [_maker(draft, item, reads) for item in made]
-        key = _key(draft, reads)
+        key = key_reader(draft, reads)
         arranged = splice.arrange(cells, reads.columns)
     labelled = [
         (literal_column(f"'{each}'") if isinstance(each, str) else each).label(f"c{place}_")
@@ -128,13 +127,6 @@ def _maker(draft: Draft, item: DraftField, reads: _SplicedReads) -> CellMaker:
         is_async=widget_is_async(item.field),
         is_hook=widget_is_foreign(item.field),
     )
-
-
-def _key(draft: Draft, reads: _SplicedReads) -> Reader:
-    if draft.mapper is None:
-        return lambda _: None
-    readers = [reads.add_path(target).reader() for target in primary_key(draft.mapper)]
-    return readers[0] if len(readers) == 1 else lambda row: tuple(read(row) for read in readers)
 
 
 class _SplicedReads(Columns):

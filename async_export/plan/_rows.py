@@ -17,7 +17,7 @@ from async_export.plan._rendering import text_of
 from async_export.records import CellMaker
 from async_export.values import FieldValue, combined, primary_key
 
-__all__ = ("rows_plan",)
+__all__ = ("cell_function", "key_reader", "rows_plan")
 
 
 def rows_plan(
@@ -42,7 +42,7 @@ def rows_plan(
     prepared = None
     if is_overridden(prepare):
         prepared = light_rows(draft, "prepare_batch", getattr(prepare, DEPENDS), columns)
-    key = _key_reader(draft, columns)
+    key = key_reader(draft, columns)
     return Plan(
         strategy="rows",
         transport=transport,
@@ -58,7 +58,8 @@ def rows_plan(
     )
 
 
-def _key_reader(draft: Draft, columns: Columns) -> Reader:
+def key_reader(draft: Draft, columns: Columns) -> Reader:
+    """Give the function that reads the primary key of a row, for errors; None if it has none."""
     if draft.mapper is None:
         return lambda _: None
     readers = [columns.add_path(target).reader() for target in primary_key(draft.mapper)]
