@@ -13,9 +13,15 @@ from typing import Any
 import pytest
 from library import BOOKS, Author, Book, BookResource, bytes_of, fill, records_of
 from sqlalchemy import (
+    Column,
+    Integer,
     LargeBinary,
+    MetaData,
+    Numeric,
     String,
+    Table,
     Text,
+    TypeDecorator,
     cast,
     event,
     func,
@@ -27,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, registry
 
 from async_export import (
     ConfigurationError,
@@ -720,3 +726,112 @@ async def test_a_type_that_the_model_does_not_know(library: AsyncEngine) -> None
     expected = [["1", "The Dispossessed"]]
     assert lines_of(await bytes_of(BookResource(library)))[:1] == expected
     assert (await BookResource(library).explain()).fields[1].rendered_by == "CharWidget"
+
+
+# --- what was once told wrong ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", ["-", ":", ".", "t", "1"])
+async def test_delimiters_inside_of_values(library: AsyncEngine, delimiter: str) -> None:
+    """A delimiter that dates and numbers may hold does not keep hooks from reading them."""
+
+    class Reading(BookResource):
+        @depends("published", "price", "in_print", "id")
+        def dehydrate_title(self, row: Any) -> str:
+            return repr((row.published, row.price, row.in_print, row.id))
+
+    encoder = CSVEncoder(delimiter=delimiter)
+    output = await bytes_of(Reading(library), name=encoder)
+    assert output == await bytes_of(Reading(library, hooks_use_database=True), name=encoder)
+    read = list(csv.reader(io.StringIO(output.decode(), newline=""), delimiter=delimiter))
+    assert read[1][1] == "(datetime.date(1974, 5, 1), Decimal('9.90'), True, 1)"
+
+
+async def test_labels_are_computed_once(library: AsyncEngine) -> None:
+    """A volatile label beside a mapped class has one value in a row, whoever shows it."""
+
+    class Random(BookResource):
+        class Meta:
+            fields = ("id", "number", "title")
+
+        number = Field("r")
+
+        @depends("r")
+        def dehydrate_title(self, row: Any) -> str:
+            return repr(row.r)
+
+    queryset = select(Book, func.random().label("r"))
+    for record in lines_of(await bytes_of(Random(library), queryset)):
+        assert float(record[1]) == float(record[2])
+    each = select(Book, func.generate_series(1, 2).label("r")).order_by(Book.id, text("r"))
+    assert [r[1] for r in lines_of(await bytes_of(Random(library), each))] == ["1", "2"] * 4
+
+
+class Exclaiming(TypeDecorator[str]):
+    """A type that makes its values in Python."""
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Any) -> str:
+        """Exclaim, None too."""
+        return f"{value}!"
+
+
+class Raised(TypeDecorator[Any]):
+    """A type that selects another expression than the column."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def column_expression(self, column: Any) -> Any:
+        """Add one."""
+        return column + 1
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+async def test_types_of_somebody_else(library: AsyncEngine, name: str) -> None:
+    """Whatever a type makes of its values in Python or SQL, all transports show it."""
+    table = Table(
+        "book",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("title", String().with_variant(Exclaiming(), "postgresql")),
+        Column("price", Raised()),
+    )
+    model = type("Odd", (), {})
+    registry().map_imperatively(model, table)
+
+    class Odd(ModelResource):
+        class Meta:
+            fields = ("id", "title", "price")
+
+        Meta.model = model  # type: ignore[attr-defined]
+
+    class Reading(Odd):
+        @depends("price", "title")
+        def dehydrate_id(self, row: Any) -> str:
+            return f"{row.price} {row.title}"
+
+    class Mapped(Odd):
+        def iter_queryset(self, queryset: Any) -> Any:
+            return super().iter_queryset(queryset)
+
+    expected = await bytes_of(Mapped(library), name=name)
+    assert b"Cyberiada!" in expected
+    assert b"10.90" in expected
+    assert await bytes_of(Odd(library), name=name) == expected
+    first = (await bytes_of(Reading(library), name=name)).decode().splitlines()[name == "csv"]
+    assert "10.90 The Dispossessed!" in first
+
+
+async def test_autocommit_of_mapped_objects(library: AsyncEngine) -> None:
+    """Mapped objects stream from a connection without transactions, too."""
+
+    class Iterated(BookResource):
+        def iter_queryset(self, queryset: Any) -> Any:
+            return super().iter_queryset(queryset)
+
+    async with library.connect() as connection:
+        bind = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        assert await bytes_of(Iterated(bind)) == await bytes_of(BookResource(library))
