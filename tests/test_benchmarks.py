@@ -111,7 +111,7 @@ def test_quick_measures_all_but_the_slow_peer() -> None:
         ("jsonl", {"above": 50 * MEBIBYTE}),
         ("cursor", {"p99": 0.011}),
         ("records", {"p999": 0.051}),
-        ("cities", {"first": 0.11}),
+        ("three-hooks", {"first": 0.11}),
         ("server", {"error": "exit code 1"}),
         ("hook", {"rows": 1}),
     ],
