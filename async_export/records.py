@@ -44,6 +44,8 @@ class CellMaker:
         of: Gives what it is made of; None for the row itself.
         position: Where the cell is in the row, if it has not to be made.
         text: Where it is among the row's texts, likewise.
+        unless_changed: Whether it is made all the same if the mapped object that the row begins
+            with was changed.
         is_async: Whether `make` always gives an awaitable.
         is_hook: Whether somebody else wrote `make`, so that it may give an awaitable although
             nothing says so.
@@ -54,6 +56,7 @@ class CellMaker:
     of: Callable[[Any], Any] | None = None
     position: int | None = None
     text: int | None = None
+    unless_changed: bool = False
     is_async: bool = False
     is_hook: bool = False
 
@@ -342,7 +345,9 @@ def _compiled(
     lines = []
     for place, each in enumerate(cells):
         made = f"make_{place}({'row' if each.of is None else f'of_{place}(row)'})"
-        if each.text is not None:
+        if each.unless_changed:
+            made = f"{made} if row[0]._sa_instance_state.modified else texts[{each.text}]"
+        elif each.text is not None:
             made = f"texts[{each.text}]"
         elif each.position is not None:
             made = f"row[{each.position}]"

@@ -51,22 +51,18 @@ def instances_plan(
     key = _instance_key(draft.mapper)
     # Unless hooks stand between row and field, cells are taken of the row.
     may_change = any(item.hook is not None and item.reads is None for item in items)
-    direct = (
-        queried is not None
-        and not (draft.mapper is not None and may_change)
-        and not any(
-            is_overridden(hook)
-            for hook in (
-                hooks.iter_queryset,
-                hooks.iter_batches,
-                hooks.export_resource,
-                hooks.export_field,
-                prepare,
-            )
-        )
+    between = (
+        hooks.iter_queryset,
+        hooks.iter_batches,
+        hooks.export_resource,
+        hooks.export_field,
+        prepare,
     )
+    direct = queried is not None and not any(is_overridden(hook) for hook in between)
     if direct:
-        makers = [_direct_maker(draft, item, subject, texts) for item in items]
+        makers = [
+            _direct_maker(draft, item, subject, texts, may_change=may_change) for item in items
+        ]
         key = _then(subject, key)
     elif whole:
         makers = [_record_maker(draft, [item.field.name for item in items])]
@@ -207,12 +203,26 @@ def _instance_maker(draft: Draft, item: DraftField) -> CellMaker:
 
 
 def _direct_maker(
-    draft: Draft, item: DraftField, subject: Reader | None, texts: DatabaseTexts
+    draft: Draft,
+    item: DraftField,
+    subject: Reader | None,
+    texts: DatabaseTexts,
+    *,
+    may_change: bool,
 ) -> CellMaker:
-    """Make a cell of a fetched row, or of the mapped object in it."""
+    """Make a cell of a fetched row, or of the mapped object in it.
+
+    Args:
+        draft: What the steps of compiling share.
+        item: The field.
+        subject: Gives the mapped object of a row.
+        texts: The cells that the database renders.
+        may_change: Whether a hook receives the mapped object, and may change it.
+    """
     each = item.field
-    if each.name in texts.places:
-        return CellMaker(each.name, text=texts.places[each.name])
+    place = texts.places.get(each.name)
+    if place is not None and (draft.mapper is None or not may_change):
+        return CellMaker(each.name, text=place)
     maker = _instance_maker(draft, item)
     kind = type(each)
     own = (kind.export, kind.get_value, kind.cell) == (Field.export, Field.get_value, Field.cell)
@@ -226,4 +236,5 @@ def _direct_maker(
             is_hook=widget_is_foreign(each),
             of=read,
         )
-    return replace(maker, of=_then(subject, maker.of))
+    is_text = place is not None
+    return replace(maker, of=_then(subject, maker.of), text=place, unless_changed=is_text)
