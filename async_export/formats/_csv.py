@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from async_export.errors import ConfigurationError, EncodeError
 from async_export.formats._copy_form import CopyForm
@@ -45,8 +45,8 @@ class CSVEncoder(Encoder):
         ConfigurationError: an option has no meaning, or the encoding cannot write it.
     """
 
-    name: ClassVar[str] = "csv"
-    extension: ClassVar[str] = "csv"
+    name = "csv"
+    extension = "csv"
     content_type = "text/csv; charset=utf-8"
     concatenable = True
 

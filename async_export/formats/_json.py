@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from async_export.formats._encoder import Encoder
 from async_export.formats._json_objects import JSON_NATIVES, JSONObjects
-from async_export.types import CellForm, Column, Kind, Record
+from async_export.types import CellForm, Column, Record
 
 __all__ = ("JSONEncoder",)
 
@@ -33,11 +32,11 @@ class JSONEncoder(Encoder):
         ensure_ascii: Whether to escape whatever is not ASCII.
     """
 
-    name: ClassVar[str] = "json"
-    extension: ClassVar[str] = "json"
+    name = "json"
+    extension = "json"
     content_type = "application/json"
-    cells: ClassVar[CellForm] = "native"
-    natives: ClassVar[frozenset[Kind]] = JSON_NATIVES
+    cells: CellForm = "native"
+    natives = JSON_NATIVES
 
     def __init__(self, *, ensure_ascii: bool = False) -> None:
         self.ensure_ascii = ensure_ascii

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import ClassVar
 
 from async_export.formats._copy_form import CopyForm
 from async_export.formats._encoder import Encoder
 from async_export.formats._framing import VALUE_END, JSONLinesFraming
 from async_export.formats._json_objects import JSON_NATIVES, JSONObjects
 from async_export.formats._splicing import JSONLinesSplice
-from async_export.types import CellForm, Column, Kind, Record
+from async_export.types import CellForm, Column, Record
 
 __all__ = ("JSONLinesEncoder",)
 
@@ -25,11 +24,11 @@ class JSONLinesEncoder(Encoder):
         ensure_ascii: Whether to escape whatever is not ASCII.
     """
 
-    name: ClassVar[str] = "jsonl"
-    extension: ClassVar[str] = "jsonl"
+    name = "jsonl"
+    extension = "jsonl"
     content_type = "application/x-ndjson"
-    cells: ClassVar[CellForm] = "native"
-    natives: ClassVar[frozenset[Kind]] = JSON_NATIVES
+    cells: CellForm = "native"
+    natives = JSON_NATIVES
     concatenable = True
 
     def __init__(self, *, ensure_ascii: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from typing import ClassVar
 
 from async_export.formats._csv import CSVEncoder
 
@@ -28,8 +27,8 @@ class TSVEncoder(CSVEncoder):
         ConfigurationError: an option has no meaning, or the encoding cannot write it.
     """
 
-    name: ClassVar[str] = "tsv"
-    extension: ClassVar[str] = "tsv"
+    name = "tsv"
+    extension = "tsv"
     content_type = "text/tab-separated-values; charset=utf-8"
 
     def __init__(
