@@ -21,8 +21,9 @@ from async_export.formats import Encoder, available_formats, get_format, registe
 from async_export.hooks import maybe_await
 from async_export.options import ResourceOptions
 from async_export.resources import ModelResource, Resource, resource_factory
-from async_export.results import ExportResult
+from async_export.results import ExportResult, WorkbookResult
 from async_export.streams import ExportStream
+from async_export.workbooks import WorkbookStream, export_workbook, stream_workbook
 
 __all__ = (
     "ConfigurationError",
@@ -44,12 +45,16 @@ __all__ = (
     "SinkError",
     "SourceError",
     "UnknownNameError",
+    "WorkbookResult",
+    "WorkbookStream",
     "available_formats",
     "depends",
+    "export_workbook",
     "get_format",
     "maybe_await",
     "register_format",
     "resource_factory",
+    "stream_workbook",
 )
 
 __version__ = "0.1.0"

@@ -132,6 +132,27 @@ class Database:
             await stack.enter_async_context(text_settings(driver, self.foreign))
             yield driver
 
+    @asynccontextmanager
+    async def decoding(
+        self, on_unrepresentable: Literal["text", "error", "null"]
+    ) -> AsyncGenerator[None]:
+        """Let the driver give values as they are, if it would change some.
+
+        Args:
+            on_unrepresentable: What becomes of values that Python cannot hold.
+
+        Raises:
+            SourceError: the connection is lost.
+        """
+        async with AsyncExitStack() as stack:
+            if self.dialect.driver == "asyncpg":
+                try:
+                    values = exact_values(self.connection, on_unrepresentable)
+                    await stack.enter_async_context(values)
+                except DATABASE_ERRORS as error:
+                    raise source_error(error) from error
+            yield
+
     @property
     def is_postgresql(self) -> bool:
         """Whether PostgreSQL is at the other end."""
@@ -153,12 +174,8 @@ def check_bind(bind: Any) -> None:
 
 
 @asynccontextmanager
-async def open_database(
-    bind: Bind,
-    on_unrepresentable: Literal["text", "error", "null"],
-    mapper: Mapper[Any] | None = None,
-) -> AsyncIterator[Database]:
-    """Open *bind* for one export.
+async def open_database(bind: Bind, mapper: Mapper[Any] | None = None) -> AsyncIterator[Database]:
+    """Open *bind* for one export, or for several in one snapshot.
 
     An engine or sessionmaker gives the export a transaction of its own: on PostgreSQL
     ``REPEATABLE READ, READ ONLY``, with the timeouts off that would end a slow reader. A session
@@ -166,7 +183,6 @@ async def open_database(
 
     Args:
         bind: Where to run.
-        on_unrepresentable: What becomes of values that Python cannot hold.
         mapper: Mapper of the model, for sessions that have an engine for each.
 
     Raises:
@@ -179,8 +195,6 @@ async def open_database(
             if database.dialect.driver == "asyncpg":
                 own = types_with_own_codecs(await database.driver())
                 database = replace(database, own_codecs=own)
-                values = exact_values(database.connection, on_unrepresentable)
-                await stack.enter_async_context(values)
         except DATABASE_ERRORS as error:
             raise source_error(error) from error
         except UnboundExecutionError as error:

@@ -41,6 +41,8 @@ class Hooks(Protocol):
         self, instance: Any, selected_fields: Any = None, **kwargs: Any
     ) -> Any: ...
     def export_field(self, field: Field, instance: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+    def title_records(self, **kwargs: Any) -> Any: ...  # noqa: D102
+    def footer_records(self, result: Any, **kwargs: Any) -> Any: ...  # noqa: D102
     def after_export(  # noqa: D102
         self, queryset: Any, result: Any, **kwargs: Any
     ) -> Awaitable[None] | None: ...

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy.sql.base import ExecutableOption
 
 from async_export.errors import ConfigurationError, RowError, UnknownNameError
+from async_export.fields import Field
 from async_export.widgets import parse_timezone
 
 __all__ = ("ALL", "OnError", "ResourceOptions")
@@ -18,6 +19,8 @@ ALL: Final = "__all__"
 """Value of ``Meta.fields`` that stands for every column of the model."""
 
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[RowError], Any]
+
+Headers: TypeAlias = Literal["name", "attribute", "label", "comment"] | Callable[[Field], Any]
 
 _SHAPE = frozenset({"model", "fields", "exclude", "export_order", "widgets", "name", "load"})
 
@@ -33,6 +36,10 @@ class ResourceOptions:
         export_order: Names that come first, in this order.
         widgets: By field name, a widget or the keyword arguments of the column's own one.
         name: What the resource is called for people; by default the class's name.
+        headers: Where the headers of fields without a ``column_name`` come from: their ``"name"``,
+            the ``"attribute"`` that they show, the ``"label"`` in the ``info`` of their column
+            (else the name in words), the ``"comment"`` of their column (else the name), or a
+            function that takes the Field, and may be async.
         load: Loader options for the mapped objects that hooks receive.
         order_by: What ``get_queryset`` orders by; by default the primary key, None for nothing.
         batch_size: Rows fetched together; None lets it follow what a batch costs.
@@ -56,6 +63,7 @@ class ResourceOptions:
     export_order: Sequence[str] = ()
     widgets: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+    headers: Headers = "name"
     load: Sequence[Any] = ()
     order_by: Any = ALL
     batch_size: int | None = None
@@ -76,6 +84,7 @@ class ResourceOptions:
         self._check_number("chunk_size", 1)
         self._check_number("hook_concurrency", 1)
         self._check_number("max_rows", 0)
+        self._check_choice("headers", ("name", "attribute", "label", "comment"), function=True)
         self._check_choice("on_error", ("raise", "skip"), function=True)
         self._check_choice("on_unrepresentable", ("text", "error", "null"))
         self._check_choice("native", (True, False, None))

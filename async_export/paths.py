@@ -24,7 +24,15 @@ from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import read_path
 
-__all__ = ("Leaf", "PathTarget", "has_attribute", "key_names", "known_names", "resolve_path")
+__all__ = (
+    "Leaf",
+    "PathTarget",
+    "column_at",
+    "has_attribute",
+    "key_names",
+    "known_names",
+    "resolve_path",
+)
 
 Leaf: TypeAlias = Literal["column", "python", "to_one", "to_many"]
 
@@ -135,6 +143,18 @@ def has_attribute(mapper: Mapper[Any], name: str) -> bool:
     absent = object()
     own = inspect.getattr_static(mapper.class_, name, absent)
     return name in mapper.all_orm_descriptors or own is not absent
+
+
+def column_at(mapper: Mapper[Any], steps: Sequence[str]) -> Column[Any] | None:
+    """Give the column of a table where *steps* lead; None if they lead to something else."""
+    try:
+        target = resolve_path(mapper, steps)
+    except ConfigurationError:
+        return None
+    if target.leaf != "column" or target.tail or not target.is_stored:
+        return None
+    column: Column[Any] = target.mapper.attrs[target.name].columns[0]
+    return column
 
 
 def known_names(mapper: Mapper[Any]) -> list[str]:

@@ -1,21 +1,31 @@
-"""From a run to the encoded pieces of its output: by records, or from what COPY writes."""
+"""From a run to the encoded pieces of a file: by records, or from what COPY writes."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import anyio
 
 from async_export.errors import EncodeError, FormatLimitError
-from async_export.formats import CopyForm, Encoder, Splice, pieces_of
+from async_export.formats import (
+    CopyForm,
+    Encoder,
+    PackingEncoder,
+    SheetEncoder,
+    Splice,
+    pieces_of,
+)
 from async_export.records import Turns
 from async_export.run import Run
 from async_export.types import Column, Record
 
-__all__ = ("encoded_pieces",)
+__all__ = ("file_pieces", "in_thread_if_heavy", "sheet_pieces")
+
+_T = TypeVar("_T")
 
 FIRST_PIECE: Final = 16
 """Records that are encoded together at first, before their width is known."""
@@ -27,17 +37,77 @@ HUGE_CHUNK: Final = 1_048_576
 """Bytes of a chunk that are not worked on in the event loop."""
 
 
-async def encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
-    """Give the output between ``begin`` and ``end`` of *encoder*, in pieces of any size.
+def file_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of a file of one table, in pieces of any size.
+
+    The first one is what stands before the records.
 
     Args:
         run: The export, which is prepared.
-        encoder: The format; ``begin`` was called.
+        encoder: The format, which nobody else uses.
 
     Raises:
         EncodeError: a cell has no representation, or there are too many records.
         ExportError: as `Run` raises them.
     """
+    return _table_pieces(run, encoder, encoder.begin, encoder.end)
+
+
+def sheet_pieces(run: Run, encoder: SheetEncoder, name: str) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of one table among several, like `file_pieces`.
+
+    Args:
+        run: The export, which is prepared.
+        encoder: The format; the file has begun, and no table is open.
+        name: What the table is called.
+    """
+    return _table_pieces(run, encoder, partial(encoder.begin_sheet, name), encoder.end_sheet)
+
+
+async def in_thread_if_heavy(encoder: Encoder, method: Callable[..., bytes], *args: Any) -> bytes:
+    """Call a method of *encoder*, in a worker thread if it may take long."""
+    is_heavy = encoder.offload or isinstance(encoder, PackingEncoder)
+    return await _call(method, *args, in_thread=is_heavy)
+
+
+async def _table_pieces(
+    run: Run, encoder: Encoder, begin: Callable[..., bytes], end: Callable[..., bytes]
+) -> AsyncGenerator[bytes, None]:
+    limit = encoder.max_rows
+    if limit is not None and await run.has_more_than(limit):
+        raise _too_many(encoder)
+    with_titles = getattr(encoder, "with_titles", False)
+    titles = [await run.titles()] if with_titles else []
+    yield await in_thread_if_heavy(encoder, begin, run.plan.columns, *titles)
+    async with aclosing(_packed_pieces(run, encoder)) as pieces:
+        async for piece in pieces:
+            yield piece
+    footers = [await run.footers(run.result(encoder.name))] if with_titles else []
+    yield await in_thread_if_heavy(encoder, end, *footers)
+
+
+async def _packed_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of all records; those that are packed are so in a thread, many at once."""
+    if not isinstance(encoder, PackingEncoder):
+        async with aclosing(_encoded_pieces(run, encoder)) as pieces:
+            async for piece in pieces:
+                yield piece
+        return
+    waiting: list[bytes] = []
+    size = 0
+    is_first = True
+    async with aclosing(_encoded_pieces(run, encoder.inner)) as pieces:
+        async for piece in pieces:
+            waiting.append(piece)
+            size += len(piece)
+            if is_first or size >= PIECE_BYTES:
+                yield await anyio.to_thread.run_sync(encoder.pack, b"".join(waiting))
+                waiting, size, is_first = [], 0, False
+    yield await anyio.to_thread.run_sync(encoder.pack, b"".join(waiting))
+
+
+async def _encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
+    """Give the bytes of all records."""
     planned = run.plan.copy
     if planned is None:
         pieces = _of_records(run, encoder)
@@ -48,8 +118,14 @@ async def encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, No
     async with aclosing(pieces):
         async for piece in pieces:
             if encoder.max_rows is not None and run.rows > encoder.max_rows:
-                raise FormatLimitError(f"{encoder.name} holds {encoder.max_rows} rows at most")
+                raise _too_many(encoder)
             yield piece
+
+
+def _too_many(encoder: Encoder) -> FormatLimitError:
+    return FormatLimitError(
+        f"{encoder.name} holds {encoder.max_rows:,} rows at most, and there are more"
+    )
 
 
 async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
@@ -62,7 +138,7 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
             while done < len(records):
                 some = records[done : done + max(1, rows)]
                 try:
-                    piece = await _encode(encoder, some)
+                    piece = await in_thread_if_heavy(encoder, encoder.encode, some)
                 except EncodeError as error:
                     raise _located(unused, run.plan.columns, some, encoded) or error from error
                 done += len(some)
@@ -70,12 +146,6 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
                 rows = PIECE_BYTES * len(some) // max(len(piece), 1)
                 run.batch_bytes += len(piece)
                 yield piece
-
-
-async def _encode(encoder: Encoder, records: Sequence[Record]) -> bytes:
-    if encoder.offload:
-        return await anyio.to_thread.run_sync(encoder.encode, records)
-    return encoder.encode(records)
 
 
 async def _framed(run: Run, form: CopyForm) -> AsyncGenerator[bytes, None]:
@@ -120,7 +190,7 @@ async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator
                 await turns.give_when_due()
 
 
-async def _call(function: Callable[..., Any], *args: Any, in_thread: bool) -> Any:
+async def _call(function: Callable[..., _T], *args: Any, in_thread: bool) -> _T:
     return await anyio.to_thread.run_sync(function, *args) if in_thread else function(*args)
 
 

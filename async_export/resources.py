@@ -15,7 +15,7 @@ from sqlalchemy.orm import configure_mappers
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
 
-from async_export.binds import Bind, check_bind
+from async_export.binds import Bind, Database, check_bind
 from async_export.declare import (
     DEHYDRATE,
     check_hooks,
@@ -33,13 +33,13 @@ from async_export.fields import DEPENDS, Field, split_path
 from async_export.formats import Encoder, format_for_path, make_encoder
 from async_export.hooks import default_hook, is_overridden, maybe_await
 from async_export.options import ALL, ResourceOptions
-from async_export.paths import has_attribute, key_names
+from async_export.paths import column_at, has_attribute, key_names
 from async_export.plan import CellSpec
 from async_export.results import ExportResult
 from async_export.run import COPYING, Run, running
 from async_export.sinks import FileSink, make_sink
 from async_export.sqltypes import widget_for_type
-from async_export.streams import ExportStream
+from async_export.streams import ExportStream, pour
 from async_export.types import Kind, Record
 from async_export.widgets import Widget
 
@@ -145,7 +145,10 @@ class Resource:
     def get_export_headers(self, selected_fields: Sequence[str] | None = None) -> Any:
         """Give the headers, one for each field to export."""
         fields = self.get_export_fields(selected_fields)
-        return _headers_later(fields) if hasattr(fields, "__await__") else _headers(fields)
+        if hasattr(fields, "__await__"):
+            return self._headers_later(fields)
+        headers = [self._header(field) for field in fields]
+        return _awaited(headers) if any(hasattr(h, "__await__") for h in headers) else headers
 
     @default_hook
     def iter_queryset(self, queryset: Any) -> AsyncIterator[Any]:
@@ -189,6 +192,30 @@ class Resource:
         hook = field.dehydrate_method or dehydrate_name(field.name)
         method = getattr(self, hook, None) if isinstance(hook, str) else hook
         return field.export(instance, **kwargs) if method is None else method(instance)
+
+    @default_hook
+    def title_records(self, **kwargs: Any) -> Any:  # noqa: ARG002 - for overriding
+        """Give records to stand above the header, such as what the report is called.
+
+        They may be shorter than the columns are. Formats made of nothing but rows (json, jsonl,
+        yaml, sql, parquet, arrow and a Dataset) leave them out.
+
+        Args:
+            **kwargs: The caller's keywords.
+        """
+        return ()
+
+    @default_hook
+    def footer_records(self, result: ExportResult, **kwargs: Any) -> Any:  # noqa: ARG002 - for overriding
+        """Give records to stand below the last one, such as totals.
+
+        They may be shorter than the columns are, and are left out where titles are.
+
+        Args:
+            result: What was made so far; its bytes are not told yet.
+            **kwargs: The caller's keywords.
+        """
+        return ()
 
     @default_hook
     def after_export(self, queryset: Any, result: Any, **kwargs: Any) -> Awaitable[None] | None:
@@ -263,16 +290,7 @@ class Resource:
                 raise ConfigurationError("name the format: export_to(target, 'csv')")
             format = format_for_path(sink.path)  # noqa: A001 - the field's word
         stream = self.stream(format, queryset, fields=fields, **kwargs)
-        await sink.open()
-        try:
-            async with stream:
-                async for chunk in stream:
-                    await sink.write(chunk)
-            await sink.finish()
-        except BaseException:
-            await sink.abort()
-            raise
-        return stream.result
+        return await pour(stream, sink)
 
     def stream(
         self,
@@ -395,6 +413,18 @@ class Resource:
 
     # --- inside -----------------------------------------------------------------------------
 
+    def start_run(
+        self, encoder: Encoder, database: Database | None, kwargs: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Run]:
+        """Begin an export of this resource among others; called by `WorkbookStream`.
+
+        Args:
+            encoder: The format.
+            database: The bind, open.
+            kwargs: The caller's keywords.
+        """
+        return running(self._copy(), None, self._spec(encoder), None, kwargs, database=database)
+
     def begin_run(self, run: Run, session: AsyncSession | None) -> None:
         """Receive the run that this copy serves; called by the run."""
         self._run = run
@@ -466,6 +496,33 @@ class Resource:
         copied = copy_form() if copy_form is not None and form == encoder.cells else None
         return CellSpec(form, natives, copied)
 
+    async def _headers_later(self, fields: Awaitable[Sequence[Field]]) -> list[Any]:
+        return await _awaited([self._header(field) for field in await fields])
+
+    def _header(self, field: Field) -> Any:
+        """Give the header of a field that has no ``column_name``, as `headers` says."""
+        source = self.options.headers
+        if field.column_name is not None or source == "name":
+            return field.header
+        if callable(source):
+            return source(field)
+        attribute = field.attribute or field.name
+        if source == "attribute":
+            return attribute
+        column = self._column_at(attribute)
+        if source == "comment":
+            return getattr(column, "comment", None) or field.name
+        label = None if column is None else column.info.get("label")
+        return field.name.replace("_", " ").strip().capitalize() if label is None else label
+
+    def _column_at(self, attribute: str) -> Any:
+        """Give the model's column that an attribute is; None if it is none."""
+        model = self.options.model
+        if isinstance(model, Table):
+            return model.columns.get(attribute)
+        mapper = mapper_of(model)
+        return None if mapper is None else column_at(mapper, split_path(attribute))
+
     async def _find_later(self, names: Awaitable[Sequence[str]]) -> list[Field]:
         return self._find_fields(await names)
 
@@ -501,14 +558,6 @@ class Resource:
         finally:
             if hasattr(batches, "aclose"):
                 await batches.aclose()
-
-
-def _headers(fields: Sequence[Field]) -> list[str]:
-    return [field.header for field in fields]
-
-
-async def _headers_later(fields: Awaitable[Sequence[Field]]) -> list[str]:
-    return _headers(await fields)
 
 
 async def _awaited(cells: list[Any]) -> list[Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ("ExportResult",)
+__all__ = ("ExportResult", "WorkbookResult")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class ExportResult:
     """What an export made.
 
     Attributes:
-        rows: Records written, without the header.
+        rows: Records written, without header, titles and footers.
         skipped: Rows left out because they failed.
         bytes: Length of the output.
         sha256: Hexadecimal digest of the output.
@@ -21,6 +22,8 @@ class ExportResult:
         strategy: Who rendered: ``server``, ``rows`` or ``instances``.
         transport: How rows arrived: ``copy``, ``cursor``, ``stream`` or ``iterable``.
         columns: The headers.
+        escaped: Cells changed because a spreadsheet would take them for formulas.
+        cut: Cells cut because they were longer than the format can hold.
     """
 
     rows: int
@@ -32,3 +35,45 @@ class ExportResult:
     strategy: str
     transport: str
     columns: tuple[str, ...]
+    escaped: int = 0
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkbookResult:
+    """What an export of several resources into one file made.
+
+    Attributes:
+        bytes: Length of the file.
+        sha256: Hexadecimal digest of the file.
+        elapsed: Seconds from the start to the last byte.
+        format: Name of the format.
+        sheets: By name, what each resource made; ``bytes`` is what left while it was written, and
+            ``sha256`` is empty.
+    """
+
+    bytes: int
+    sha256: str
+    elapsed: float
+    format: str
+    sheets: Mapping[str, ExportResult]
+
+    @property
+    def rows(self) -> int:
+        """Records written, in all sheets."""
+        return sum(each.rows for each in self.sheets.values())
+
+    @property
+    def skipped(self) -> int:
+        """Rows left out because they failed, in all sheets."""
+        return sum(each.skipped for each in self.sheets.values())
+
+    @property
+    def escaped(self) -> int:
+        """Cells changed because a spreadsheet would take them for formulas, in all sheets."""
+        return sum(each.escaped for each in self.sheets.values())
+
+    @property
+    def cut(self) -> int:
+        """Cells cut because they were too long, in all sheets."""
+        return sum(each.cut for each in self.sheets.values())

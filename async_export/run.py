@@ -6,7 +6,7 @@ import copy
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Sized
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -40,7 +40,7 @@ from async_export.queryset import (
 )
 from async_export.records import RecordMaker, hint_of
 from async_export.results import ExportResult
-from async_export.statements import Queried, is_statement, look_at
+from async_export.statements import Queried, is_statement, look_at, one_after
 from async_export.types import Record
 
 __all__ = ("Run", "RunnableHooks", "running")
@@ -237,13 +237,51 @@ class Run:
         finally:
             await source.aclose()
 
-    def result(self, name: str = "", size: int = 0, sha256: str = "") -> ExportResult:
+    async def titles(self) -> Sequence[Record]:
+        """Give the records that stand above the header."""
+        records = await maybe_await(self.hooks.title_records(**self._kwargs))
+        return _checked_records("title_records", records)
+
+    async def footers(self, result: ExportResult) -> Sequence[Record]:
+        """Give the records that stand below the last one.
+
+        Args:
+            result: What was made so far.
+        """
+        records = await maybe_await(self.hooks.footer_records(result, **self._kwargs))
+        return _checked_records("footer_records", records)
+
+    async def has_more_than(self, rows: int) -> bool:
+        """Tell whether there are more rows, as far as that is known without fetching them all."""
+        if not is_statement(self.queryset):
+            return isinstance(self.queryset, Sized) and len(self.queryset) > rows
+        database = self._database
+        if database is None or self._source is not None or self._iterates():
+            return False
+        try:
+            async with database.connection.begin_nested():
+                found = await database.connection.scalar(one_after(self.queryset, rows))
+        except (*DATABASE_ERRORS, SQLAlchemyError):
+            return False  # what is wrong with the queryset will be told by itself
+        return found is not None
+
+    def result(
+        self,
+        name: str = "",
+        size: int = 0,
+        sha256: str = "",
+        *,
+        escaped: int = 0,
+        cut: int = 0,
+    ) -> ExportResult:
         """Tell what was made.
 
         Args:
             name: Name of the format; empty for records.
             size: Bytes of the output.
             sha256: Digest of the output.
+            escaped: Cells changed because of formulas.
+            cut: Cells cut because of their length.
         """
         return ExportResult(
             rows=self.rows,
@@ -255,6 +293,8 @@ class Run:
             strategy=self.plan.strategy,
             transport=self.plan.transport,
             columns=tuple(column.header for column in self.plan.columns),
+            escaped=escaped,
+            cut=cut,
         )
 
     async def analyze(self) -> str:
@@ -408,22 +448,42 @@ async def running(
     spec: CellSpec,
     selected: Sequence[str] | None,
     kwargs: Mapping[str, Any],
+    *,
+    database: Database | None = None,
 ) -> AsyncIterator[Run]:
-    """Open the database, go through the workflow up to the first row, and close it all again."""
+    """Open the database, go through the workflow up to the first row, and close it all again.
+
+    Args:
+        hooks: The export's own copy of the resource.
+        queryset: What the caller passed.
+        spec: Which cells are wanted.
+        selected: The fields that the caller selected.
+        kwargs: The caller's keywords.
+        database: The bind, where it is open already; it stays so.
+    """
     async with AsyncExitStack() as stack:
-        database = None
-        if hooks.bind is not None and _needs_database(hooks, queryset):
-            opened = open_database(
-                hooks.bind,
-                hooks.options.on_unrepresentable,
-                mapper_of(hooks.options.model),
-            )
+        if hooks.bind is None or not _needs_database(hooks, queryset):
+            database = None
+        elif database is None:
+            opened = open_database(hooks.bind, mapper_of(hooks.options.model))
             database = await stack.enter_async_context(opened)
+        if database is not None:
+            decoding = database.decoding(hooks.options.on_unrepresentable)
+            await stack.enter_async_context(decoding)
         run = Run(hooks, database, kwargs)
         hooks.begin_run(run, None if database is None else database.session)
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
+
+
+def _checked_records(hook: str, records: Any) -> Sequence[Record]:
+    """Refuse what a hook gave in place of records."""
+    if isinstance(records, Sequence) and all(
+        isinstance(each, Sequence) and not isinstance(each, str | bytes) for each in records
+    ):
+        return records
+    raise ConfigurationError(f"{hook} gives a list of records, which are lists of cells")
 
 
 def _refuse(*_: Any) -> None:

@@ -46,12 +46,16 @@ from async_export.widgets import (
     Widget,
 )
 
-__all__ = ("logical_type", "widget_for_type")
+__all__ = ("in_dialect", "logical_type", "widget_for_type")
 
 _Described: TypeAlias = tuple[Widget, LogicalType]
 _Describe: TypeAlias = Callable[[Any], _Described]
 
 _WIDEST = 64
+
+_ZONELESS = frozenset({"mariadb", "mysql", "sqlite"})
+"""Dialects whose databases give datetimes without a zone, whatever is declared."""
+
 _MAX_REAL_PRECISION = 24
 """Binary digits up to which PostgreSQL makes a ``FLOAT(n)`` a ``real``."""
 
@@ -64,25 +68,29 @@ def widget_for_type(sqltype: TypeEngine[Any]) -> Widget:
     return _describe(sqltype)[0]
 
 
-def logical_type(sqltype: TypeEngine[Any], dialect: str = "postgresql") -> LogicalType:
-    """Return what typed formats need to know of columns of this type.
+def logical_type(sqltype: TypeEngine[Any]) -> LogicalType:
+    """Return what typed formats need to know of columns of this type on PostgreSQL."""
+    return _describe(sqltype)[1]
+
+
+def in_dialect(logical: LogicalType, dialect: str) -> LogicalType:
+    """Return what a logical type is in the databases of a dialect.
+
+    The widths of numbers are PostgreSQL's; elsewhere a declared type may hold more, so that they
+    are 64 bits, and on SQLite, which enforces neither, decimals have no precision and scale.
+    SQLite, MySQL and MariaDB keep no timezones.
 
     Args:
-        sqltype: The type of the column.
-        dialect: Name of the database's dialect. The widths of numbers are PostgreSQL's; elsewhere
-            a declared type may hold more, so that they are 64 bits, and on SQLite, which enforces
-            neither, decimals have no precision and scale.
+        logical: The type on PostgreSQL.
+        dialect: Name of the dialect.
     """
-    logical = _describe(sqltype)[1]
-    return logical if dialect == "postgresql" else _widened(logical, dialect)
-
-
-def _widened(logical: LogicalType, dialect: str) -> LogicalType:
+    if dialect == "postgresql":
+        return logical
     bits = _WIDEST if logical.bits else None
-    item = logical.item and _widened(logical.item, dialect)
-    if dialect == "sqlite":
-        return replace(logical, bits=bits, item=item, precision=None, scale=None)
-    return replace(logical, bits=bits, item=item)
+    item = logical.item and in_dialect(logical.item, dialect)
+    timezone = logical.timezone and dialect not in _ZONELESS
+    wide = replace(logical, bits=bits, item=item, timezone=timezone)
+    return replace(wide, precision=None, scale=None) if dialect == "sqlite" else wide
 
 
 def _describe(sqltype: TypeEngine[Any]) -> _Described:

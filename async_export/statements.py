@@ -37,7 +37,7 @@ from sqlalchemy.types import String, TypeEngine
 from async_export.errors import ConfigurationError
 from async_export.paths import PathTarget, key_names, resolve_path
 
-__all__ = ("Queried", "RowSelect", "is_statement", "look_at", "with_loading")
+__all__ = ("Queried", "RowSelect", "is_statement", "look_at", "one_after", "with_loading")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,15 @@ class Queried:
 def is_statement(queryset: object) -> bool:
     """Tell a statement from an iterable."""
     return isinstance(queryset, Executable)
+
+
+def one_after(statement: Any, rows: int) -> Select[Any]:
+    """Select 1 if *statement* gives more than so many *rows*, else nothing."""
+    if isinstance(statement, TextClause):
+        statement = statement.columns()
+    elif hasattr(statement, "order_by"):
+        statement = statement.order_by(None)
+    return select(literal_column("1")).select_from(statement.subquery()).offset(rows).limit(1)
 
 
 def look_at(statement: Any) -> Queried:

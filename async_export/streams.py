@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from async_export.errors import ExportStateError
 from async_export.formats import Encoder
-from async_export.pieces import encoded_pieces
+from async_export.pieces import file_pieces
 from async_export.results import ExportResult
 from async_export.run import Run
+from async_export.sinks import Sink
 
-__all__ = ("ExportStream",)
+__all__ = ("ByteStream", "ExportStream", "pour")
+
+Result = TypeVar("Result")
 
 
-class ExportStream:
-    """The bytes of one export, as they are made.
+class ByteStream(ABC, Generic[Result]):
+    """The bytes of one file, as they are made.
 
     Use it once, as ``async with resource.stream("csv") as stream``. Entering goes through the
     workflow and makes the first chunk, so that errors of configuration and SQL raise there.
@@ -29,30 +33,35 @@ class ExportStream:
         extension: Ending of its files, without the dot.
     """
 
-    def __init__(
-        self,
-        begin: Callable[[], AbstractAsyncContextManager[Run]],
-        encoder: Encoder,
-        chunk_size: int,
-    ) -> None:
-        self._begin = begin
+    def __init__(self, encoder: Encoder, chunk_size: int) -> None:
         self._encoder = encoder
         self._chunk_size = chunk_size
         self._state = "new"
         self._stack = AsyncExitStack()
         self._first = b""
-        self._run: Run | None = None
-        self._result: ExportResult | None = None
+        self._result: Result | None = None
         self.content_type = encoder.content_type
         self.extension = encoder.extension
 
     @property
+    @abstractmethod
     def rows(self) -> int:
         """Records made so far, for whoever shows progress."""
-        return 0 if self._run is None else self._run.rows
+
+    @abstractmethod
+    async def _open(self, stack: AsyncExitStack) -> None:
+        """Go through the workflow up to the first row; *stack* closes what is opened."""
+
+    @abstractmethod
+    def _pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the bytes: what stands before the first records at first, then what follows."""
+
+    @abstractmethod
+    async def _finish(self, size: int, sha256: str) -> Result:
+        """Tell what was made: so many bytes, of that digest."""
 
     @property
-    def result(self) -> ExportResult:
+    def result(self) -> Result:
         """What was made; there is one only after the last chunk.
 
         Raises:
@@ -67,8 +76,8 @@ class ExportStream:
             raise ExportStateError("a stream serves once; ask the resource for another one")
         self._state = "closed"  # should entering fail
         async with AsyncExitStack() as stack:
-            self._run = run = await stack.enter_async_context(self._begin())
-            self._chunks = await stack.enter_async_context(aclosing(self._make_chunks(run)))
+            await self._open(stack)
+            self._chunks = await stack.enter_async_context(aclosing(self._make_chunks()))
             self._first = await anext(self._chunks)
             self._stack = stack.pop_all()
         self._state = "open"
@@ -101,34 +110,96 @@ class ExportStream:
                 raise ExportStateError("the export failed before its end") from None
             raise
 
-    async def _make_chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
-        """Make chunks of at least `chunk_size` bytes, but for the first and the last one."""
-        encoder, columns = self._encoder, run.plan.columns
+    async def _make_chunks(self) -> AsyncGenerator[bytes, None]:
+        """Make chunks of at least `chunk_size` bytes, but for the first and the last one.
+
+        The first one leaves when the first records are encoded.
+        """
         digest = hashlib.sha256()
-        total = size = 0
-        waiting = [encoder.begin(columns)]
-        first = True
+        total = size = number = 0
+        waiting: list[bytes] = []
+        is_first = True
 
         def take() -> bytes:
-            nonlocal first, size, total, waiting
+            nonlocal is_first, size, total, waiting
             chunk = b"".join(waiting)
-            first, size, waiting = False, 0, []
+            is_first, size, waiting = False, 0, []
             digest.update(chunk)
             total += len(chunk)
             return chunk
 
-        async with aclosing(encoded_pieces(run, encoder)) as pieces:
+        async with aclosing(self._pieces()) as pieces:
             async for piece in pieces:
                 waiting.append(piece)
                 size += len(piece)
-                if size >= self._chunk_size or (first and size):
+                if number and size and (is_first or size >= self._chunk_size):
                     yield take()
-        waiting.append(encoder.end())
-        is_first = first
+                number += 1
+        was_first = is_first
         last = take()
-        result = run.result(encoder.name, total, digest.hexdigest())
-        await run.finish(result)
-        self._result = result
+        self._result = await self._finish(total, digest.hexdigest())
         # The first chunk is awaited on entering: an export of no bytes has an empty one.
-        if last or is_first:
+        if last or was_first:
             yield last
+
+
+class ExportStream(ByteStream[ExportResult]):
+    """The bytes of one export, as they are made.
+
+    Use it once, as ``async with resource.stream("csv") as stream``. Entering goes through the
+    workflow and makes the first chunk, so that errors of configuration and SQL raise there.
+    Later errors raise from the iteration. Leaving early closes cursor and connection.
+
+    Attributes:
+        content_type: Media type of the format.
+        extension: Ending of its files, without the dot.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractAsyncContextManager[Run]],
+        encoder: Encoder,
+        chunk_size: int,
+    ) -> None:
+        super().__init__(encoder, chunk_size)
+        self._begin = begin
+        self._run: Run | None = None
+
+    @property
+    def rows(self) -> int:
+        """Records made so far, for whoever shows progress."""
+        return 0 if self._run is None else self._run.rows
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        self._run = await stack.enter_async_context(self._begin())
+
+    def _pieces(self) -> AsyncGenerator[bytes, None]:
+        assert self._run is not None
+        return file_pieces(self._run, self._encoder)
+
+    async def _finish(self, size: int, sha256: str) -> ExportResult:
+        assert self._run is not None
+        # An encoder of somebody else's need not count.
+        counts = {name: getattr(self._encoder, name, 0) for name in ("escaped", "cut")}
+        result = self._run.result(self._encoder.name, size, sha256, **counts)
+        await self._run.finish(result)
+        return result
+
+
+async def pour(stream: ByteStream[Result], sink: Sink) -> Result:
+    """Write all of *stream* to *sink*, which publishes it or is left with nothing.
+
+    Raises:
+        SinkError: the target cannot be written.
+        ExportError: as the stream raises them.
+    """
+    await sink.open()
+    try:
+        async with stream:
+            async for chunk in stream:
+                await sink.write(chunk)
+        await sink.finish()
+    except BaseException:
+        await sink.abort()
+        raise
+    return stream.result

@@ -19,7 +19,7 @@ from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import Field, read_path, split_path
 from async_export.hooks import Hooks
 from async_export.paths import PathTarget, key_names, known_names, resolve_path
-from async_export.sqltypes import logical_type
+from async_export.sqltypes import in_dialect, logical_type
 from async_export.statements import Queried
 from async_export.types import Kind, LogicalType
 from async_export.widgets import AutoWidget, ForeignKeyWidget, ManyToManyWidget, Widget
@@ -79,17 +79,25 @@ def combined(readers: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return read
 
 
-def value_of(field: Field, hooks: Hooks, queried: Queried | None) -> FieldValue:
+def value_of(
+    field: Field, hooks: Hooks, queried: Queried | None, dialect: str = "postgresql"
+) -> FieldValue:
     """Find out where the value of *field* comes from.
 
     Args:
         field: The field.
         hooks: The resource that it belongs to.
         queried: What the queryset selects; None if it is an iterable.
+        dialect: Name of the database's dialect.
 
     Raises:
         ConfigurationError: its attribute does not exist, or leads nowhere.
     """
+    value = _value_of(field, hooks, queried)
+    return replace(value, type=in_dialect(value.type, dialect))
+
+
+def _value_of(field: Field, hooks: Hooks, queried: Queried | None) -> FieldValue:
     attribute = field.attribute or field.name
     steps = (attribute,) if queried and attribute in queried.columns else split_path(attribute)
     if queried is None:

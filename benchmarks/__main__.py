@@ -14,13 +14,22 @@ from pathlib import Path
 from typing import Final
 
 from async_export.postgres.embedded import EmbeddedPostgres
-from benchmarks.bounds import Verdict, judge
+from benchmarks.bounds import FIGURES, FORMAT_FIGURES, Verdict, judge
 from benchmarks.case import Job
 from benchmarks.expected import expected_files
 from benchmarks.report import as_json, as_markdown, verdicts_as_markdown
 from benchmarks.results import CASES, Results
 from benchmarks.rounds import run_rounds
-from benchmarks.suites import Suite, compare, scale_columns, scale_rows, wait, watch
+from benchmarks.suites import (
+    Suite,
+    compare,
+    scale_columns,
+    scale_rows,
+    wait,
+    watch,
+    watch_formats,
+    write,
+)
 from benchmarks.tables import COLUMNS, Tables
 
 __all__ = ("main",)
@@ -42,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     results = _measure(_suites(options), options.rows)
-    verdicts = judge(results, options.slack) if options.check else []
+    figures = FORMAT_FIGURES if options.what == "formats" else FIGURES
+    verdicts = judge(results, options.slack, figures) if options.check else []
     _tell(results, verdicts, options.output, charts=not options.quick)
     return _exit_code(results, verdicts, check=options.check)
 
@@ -55,12 +65,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("compare", "scaling"),
+        choices=("compare", "scaling", "formats"),
         default="compare",
-        help="compare the tools (default), or more and more rows and columns",
+        help="compare the tools (default), more and more rows and columns, or the formats",
     )
     parser.add_argument(
-        "--rows", type=_count, default=500_000, help="rows of the table (default: 500000)"
+        "--rows", type=_count, help="rows of the table (default: 500000; for formats 100000)"
     )
     parser.add_argument(
         "--rounds", type=_count, help="rounds of all cases (default: 9; for scaling 3)"
@@ -85,9 +95,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.check and options.what == "scaling":
-        parser.error("--check needs the tools to be compared")
+        parser.error("--check needs the tools or the formats to be compared")
+    if options.rows is None:
+        options.rows = 100_000 if options.what == "formats" else 500_000
     if options.rounds is None:
-        options.rounds = 9 if options.what == "compare" else 3
+        options.rounds = 3 if options.what == "scaling" else 9
     return options
 
 
@@ -110,12 +122,17 @@ def _suites(options: argparse.Namespace) -> list[Suite]:
     rows, rounds, only = options.rows, options.rounds, options.only
     # Memory, loop and waiting vary less than time, and take longer.
     fewer = max(1, rounds // 3)
+    if options.what == "formats":
+        writers = write(rows, rounds, quick=options.quick, only=only)
+        return [writers, watch_formats(rows, fewer, only=only)]
     more = [
         watch(rows, fewer, quick=options.quick, only=only),
         wait(rows, fewer, quick=options.quick, only=only),
     ]
     if options.what == "scaling":
         return [scale_rows(rows, rounds, only=only), scale_columns(rows, rounds, only=only), *more]
+    if options.quick:
+        more.append(write(rows // 5, fewer, quick=True, only=only))
     return [compare(rows, rounds, quick=options.quick, only=only), *more]
 
 
@@ -125,7 +142,7 @@ def _measure(suites: Sequence[Suite], rows: int) -> Results:
         folder.chmod(0o711)  # as root, the server's user must get through
         with (
             EmbeddedPostgres(folder / "postgres", settings=_SETTINGS) as server,
-            _target(folder, rows) as target,
+            _target(folder, _most_rows(suites)) as target,
         ):
             tables = Tables(server.url, folder)
             suites = [_with_urls(suite, tables) for suite in suites]
@@ -136,12 +153,21 @@ def _measure(suites: Sequence[Suite], rows: int) -> Results:
     return Results(samples, expected)
 
 
+def _most_rows(suites: Sequence[Suite]) -> int:
+    return max((job.rows for suite in suites for job in suite.jobs), default=0)
+
+
 def _is_small(job: Job, rows: int) -> bool:
     return job.size <= rows and job.columns == COLUMNS
 
 
 def _with_urls(suite: Suite, tables: Tables) -> Suite:
-    jobs = [replace(job, url=tables.url(job.source, job.size, job.columns)) for job in suite.jobs]
+    jobs = [
+        job
+        if job.source == "made"
+        else replace(job, url=tables.url(job.source, job.size, job.columns))
+        for job in suite.jobs
+    ]
     return suite._replace(jobs=jobs)
 
 
@@ -149,7 +175,7 @@ def _with_urls(suite: Suite, tables: Tables) -> Suite:
 def _target(folder: Path, rows: int) -> Iterator[Path]:
     """Give a folder for the files: in memory if there is room, for disks are of many kinds."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
-    if not memory.is_dir() or shutil.disk_usage(memory).free < rows * 4 * _ROW_BYTES:
+    if not memory.is_dir() or shutil.disk_usage(memory).free < rows * _ROW_BYTES:
         memory = folder
     with tempfile.TemporaryDirectory(prefix="async-export-bench-", dir=memory) as target:
         yield Path(target)
@@ -180,7 +206,7 @@ def _draw(results: Results, output: Path) -> None:
 def _exit_code(results: Results, verdicts: Sequence[Verdict], *, check: bool) -> int:
     faults = list(results.faults())
     for job, fault in faults:
-        print(f"{CASES[job.case].title}, {job.rows:,} rows: wrong: {fault}", file=sys.stderr)
+        print(f"{CASES[job.case].name}, {job.rows:,} rows: wrong: {fault}", file=sys.stderr)
     missed = any(verdict.met is False for verdict in verdicts)
     return int(check and (missed or bool(faults)))
 

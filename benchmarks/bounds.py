@@ -9,15 +9,24 @@ from typing import Final, NamedTuple
 from benchmarks.case import Job
 from benchmarks.results import CASES, Quantity, Results, is_ours
 
-__all__ = ("FIGURES", "Figure", "Verdict", "judge")
+__all__ = ("FIGURES", "FORMAT_FIGURES", "Figure", "Verdict", "judge")
 
 _MEBIBYTE: Final = 1024 * 1024
 _MILLISECOND: Final = 0.001
 
 _STREAMING: Final = ("server", "hook", "async-hook", "three-hooks", "cursor", "instances", "jsonl")
 
+_COMPARED: Final = tuple(case for case in CASES if is_ours(case) and not CASES[case].format)
+
 # A Dataset has all its cells in memory, and the garbage collector walks through them in one go.
-_WATCHED: Final = tuple(case for case in CASES if is_ours(case) and case != "dataset")
+_WATCHED: Final = tuple(case for case in _COMPARED if case != "dataset")
+
+_FORMATS: Final = tuple(key for key, case in CASES.items() if case.format and not case.base)
+"""The formats, as they are exported."""
+
+_ARROW: Final = ("export-parquet", "export-arrow", "export-arrows")
+
+_PLAIN: Final = tuple(case for case in _FORMATS if case not in _ARROW)
 
 
 class Found(NamedTuple):
@@ -35,7 +44,7 @@ class Figure:
         text: What is promised, without the figure.
         limit: The figure.
         measure: Gives what was measured; None if nothing was.
-        unit: What value and figure are counted in: "×", "MiB" or "ms".
+        unit: What value and figure are counted in: "×", "%", "MiB" or "ms".
         at_least: Whether the figure is a lower bound.
         optional: Whether it may be left unmeasured.
     """
@@ -85,7 +94,7 @@ def _ratio(case: str, to: str) -> Callable[[Results], Found | None]:
 
     def measure(results: Results) -> Found | None:
         for job in results.jobs(case=case):
-            for other in results.jobs(case=to, suite=job.suite):
+            for other in results.jobs(case=to, suite=job.suite, size=job.size):
                 if job.suite != "watch" and (ratio := results.ratio(job, other)) is not None:
                     return Found(ratio)
         return None
@@ -106,7 +115,7 @@ def _worst(quantity: Quantity, unit: float, cases: Sequence[str]) -> Callable[..
 
     def measure(results: Results) -> Found | None:
         found = [
-            Found(value / unit, CASES[job.case].title)
+            Found(value / unit, CASES[job.case].name)
             for _, job in _watched(results, cases)
             if (value := results.median(job, quantity)) is not None
         ]
@@ -115,13 +124,46 @@ def _worst(quantity: Quantity, unit: float, cases: Sequence[str]) -> Callable[..
     return measure
 
 
-def _growth(results: Results) -> Found | None:
-    found = []
-    for few, many in _watched(results, _STREAMING):
-        before, after = results.median(few, "above"), results.median(many, "above")
-        if before is not None and after is not None and few != many:
-            found.append(Found((after - before) / _MEBIBYTE, CASES[many.case].title))
-    return max(found, default=None)
+def _growth(cases: Sequence[str]) -> Callable[[Results], Found | None]:
+    """Measure by how much the memory of the worst case grows with the rows."""
+
+    def measure(results: Results) -> Found | None:
+        found = []
+        for few, many in _watched(results, cases):
+            before, after = results.median(few, "above"), results.median(many, "above")
+            if before is not None and after is not None and few != many:
+                found.append(Found((after - before) / _MEBIBYTE, CASES[many.case].name))
+        return max(found, default=None)
+
+    return measure
+
+
+def _first_share(case: str) -> Callable[[Results], Found | None]:
+    """Measure after which part of its time a writer has given its first byte."""
+
+    def measure(results: Results) -> Found | None:
+        shares = (results.median(job, "first_share") for job in results.jobs(case=case))
+        return next((Found(100 * share) for share in shares if share is not None), None)
+
+    return measure
+
+
+_XLSX: Final = (
+    Figure(
+        "writing xlsx, processor's time against XlsxWriter, constant_memory",
+        0.4,
+        _ratio("write-xlsx", "xlsxwriter-xlsx"),
+        optional=True,
+    ),
+    Figure(
+        "writing xlsx, first byte, of the processor's time",
+        2,
+        _first_share("write-xlsx"),
+        "%",
+        optional=True,
+    ),
+)
+"""What writing XLSX alone is to take; XlsxWriter need not be installed."""
 
 
 FIGURES: Final = (
@@ -158,7 +200,7 @@ FIGURES: Final = (
         at_least=True,
         optional=True,
     ),
-    Figure("memory, growth with twenty times the rows", 8, _growth, "MiB"),
+    Figure("memory, growth with twenty times the rows", 8, _growth(_STREAMING), "MiB"),
     Figure("memory above the imports", 40, _worst("above", _MEBIBYTE, _STREAMING), "MiB"),
     Figure("event loop held, p99", 10, _worst("p99", _MILLISECOND, _WATCHED), "ms"),
     Figure("event loop held, p99.9", 50, _worst("p999", _MILLISECOND, _WATCHED), "ms"),
@@ -166,5 +208,22 @@ FIGURES: Final = (
     Figure(
         "5 ms hooks, row by row against 32 at once", 15, _ratio("wait-1", "wait-32"), at_least=True
     ),
+    *_XLSX,
 )
-"""The figures, as the design has them."""
+"""The figures of exports as CSV, as the design has them, and of XLSX."""
+
+FORMAT_FIGURES: Final = (
+    *_XLSX,
+    Figure("memory, growth with twenty times the rows", 8, _growth(_FORMATS), "MiB"),
+    Figure("memory above the imports", 40, _worst("above", _MEBIBYTE, _PLAIN), "MiB"),
+    Figure(
+        "memory above the imports, parquet and arrow",
+        160,
+        _worst("above", _MEBIBYTE, _ARROW),
+        "MiB",
+    ),
+    Figure("event loop held, p99", 10, _worst("p99", _MILLISECOND, _FORMATS), "ms"),
+    Figure("event loop held, p99.9", 50, _worst("p999", _MILLISECOND, _FORMATS), "ms"),
+    Figure("first byte", 100, _worst("first", _MILLISECOND, _FORMATS), "ms"),
+)
+"""The figures of all formats that stream."""

@@ -10,9 +10,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from benchmarks.tables import COLUMNS, Source, select_sql
 
-__all__ = ("Case", "FileKey", "Job", "Ready", "SuiteName", "Told")
+__all__ = ("Case", "FileKey", "Job", "Opener", "Ready", "SuiteName", "Told")
 
-SuiteName: TypeAlias = Literal["compare", "rows", "columns", "watch", "wait"]
+SuiteName: TypeAlias = Literal["compare", "rows", "columns", "watch", "wait", "write"]
+
+FileKind: TypeAlias = Literal[
+    "plain", "priced", "hooks", "jsonl", "cities", "offsets", "copy", "same", "own", ""
+]
 
 FileKey: TypeAlias = tuple[str, int, int, int]
 """Kind of file, rows and columns of the table, rows of the file."""
@@ -56,10 +60,17 @@ class Job:
 
 
 class Told(NamedTuple):
-    """What an export tells: its rows, and how they were rendered and fetched."""
+    """What an export tells.
+
+    Attributes:
+        rows: How many there were.
+        how: How they were rendered and fetched.
+        first_share: The share of its processor time after which the first byte was written.
+    """
 
     rows: int
     how: str = ""
+    first_share: float | None = None
 
 
 class Ready(NamedTuple):
@@ -92,8 +103,11 @@ class Case:
         modules: What it imports; that takes time and memory which are not the export's.
         source: Which table it exports.
         against: Key of the case that is the yardstick, on the same rows; "" for none.
+        base: Key of the case that makes the rows and no more. Then what counts is the time of the
+            processor, without that case's.
+        format: What it writes, if formats are compared; "" if ways to export CSV are.
         file: What it writes: a kind of file that `expected` knows, "copy" for what COPY makes,
-            "own" for a form of its own, or "" for no file.
+            "same" for what its yardstick makes, "own" for a form of its own, or "" for no file.
         expected: Strategy and transport that it should have.
         most_rows: More rows would take too long, or too much memory.
         most_rounds: More rounds would take too long.
@@ -104,7 +118,14 @@ class Case:
     modules: tuple[str, ...] = ()
     source: Source = "items"
     against: str = "copy"
-    file: Literal["plain", "priced", "hooks", "jsonl", "cities", "offsets", "copy", "own", ""] = ""
+    base: str = ""
+    format: str = ""
+    file: FileKind = ""
     expected: str = ""
     most_rows: int | None = None
     most_rounds: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called where formats stand side by side."""
+        return f"{self.format}: {self.title}" if self.format else self.title

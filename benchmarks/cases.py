@@ -174,6 +174,27 @@ async def _records(job: Job) -> AsyncIterator[Ready]:
         yield Ready(export)
 
 
+_FORMATS: Final[dict[str, tuple[str, ...]]] = {
+    "csv": (),
+    "csv-excel": (),
+    "csv.gz": (),
+    "csv.zip": (),
+    "csv.zst": (),
+    "tsv": (),
+    "json": (),
+    "jsonl": (),
+    "xlsx": (),
+    "ods": (),
+    "html": (),
+    "markdown": (),
+    "yaml": ("yaml",),
+    "sql": (),
+    "parquet": ("pyarrow.parquet",),
+    "arrow": ("pyarrow.ipc",),
+    "arrows": ("pyarrow.ipc",),
+}
+"""The formats that stream, and what they import."""
+
 CASES: Final = {
     "server": Case(
         title="csv, no hook", open=_to_file("csv"), file="plain", expected="server, copy"
@@ -237,6 +258,18 @@ CASES: Final = {
         file="offsets",
         expected="rows, copy",
     ),
+    **{
+        f"export-{name}": Case(
+            title="from PostgreSQL",
+            open=_to_file(name),
+            modules=modules,
+            against="",
+            format=name,
+            file="own",
+            most_rows=100_000 if name == "yaml" else None,
+        )
+        for name, modules in _FORMATS.items()
+    },
     "wait-1": Case(
         title="5 ms hook, row by row",
         open=_to_file("csv", WaitingHook),

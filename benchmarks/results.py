@@ -8,22 +8,41 @@ from statistics import median
 from typing import Any, Literal, TypeAlias
 
 from benchmarks.case import Case, FileKey, Job
-from benchmarks.cases import CASES as OURS
+from benchmarks.cases import CASES as EXPORTS
 from benchmarks.peers import CASES as PEERS
+from benchmarks.writer_peers import CASES as WRITER_PEERS
+from benchmarks.writers import CASES as WRITERS
 
-__all__ = ("CASES", "Results", "Sample", "is_ours")
+__all__ = ("CASES", "FORMATS", "Results", "Sample", "is_ours")
 
-CASES: Mapping[str, Case] = {**OURS, **PEERS}
+_OURS: Mapping[str, Case] = {**EXPORTS, **WRITERS}
+
+CASES: Mapping[str, Case] = {**_OURS, **PEERS, **WRITER_PEERS}
 """All cases by key."""
 
+FORMATS: Sequence[str] = tuple(
+    dict.fromkeys(["", *(case.format for case in (*WRITERS.values(), *EXPORTS.values()))])
+)
+"""The formats that are compared, in the order in which they are told of; "" is for none."""
+
 Quantity: TypeAlias = Literal[
-    "seconds", "cpu", "peak", "above", "first", "p50", "p99", "p999", "max"
+    "seconds",
+    "cpu",
+    "peak",
+    "above",
+    "bytes",
+    "first",
+    "first_share",
+    "p50",
+    "p99",
+    "p999",
+    "max",
 ]
 
 
 def is_ours(case: str) -> bool:
     """Tell whether it is a case of async_export's."""
-    return case in OURS
+    return case in _OURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +63,7 @@ class Sample:
         bytes: Length of the file.
         sha256: Digest of the file.
         first: Seconds until the first chunk.
+        first_share: The share of the processor's time after which the first byte was written.
         p50: Seconds for which the event loop was held, half of the time,
         p99: … 99 % of the time,
         p999: … 99.9 % of the time,
@@ -63,6 +83,7 @@ class Sample:
     bytes: int = 0
     sha256: str = ""
     first: float | None = None
+    first_share: float | None = None
     p50: float | None = None
     p99: float | None = None
     p999: float | None = None
@@ -108,15 +129,39 @@ class Results:
     def ratio(self, job: Job, yardstick: Job) -> float | None:
         """Give how many times as long as *yardstick* a job takes for each of its rows.
 
-        It is the median over the rounds in which both ran.
+        It is the median over the rounds in which both ran. Of cases with a base it is the time of
+        the processor that counts, without the base's.
         """
-        others = {sample.round: sample for sample in self.of(yardstick)}
+        theirs = self._paces(yardstick)
         ratios = [
-            _pace(sample) / _pace(others[sample.round])
-            for sample in self.of(job)
-            if sample.round in others
+            pace / theirs[number]
+            for number, pace in self._paces(job).items()
+            if theirs.get(number, 0) > 0
         ]
         return median(ratios) if ratios else None
+
+    def cpu(self, job: Job) -> float | None:
+        """Give the median of the processor's seconds, in each round without those of the base."""
+        found = self._cpu(job).values()
+        return median(found) if found else None
+
+    def _paces(self, job: Job) -> dict[int, float]:
+        """Give what each row takes, by round."""
+        if CASES[job.case].base:
+            return {number: seconds / job.rows for number, seconds in self._cpu(job).items()}
+        return {sample.round: _pace(sample) for sample in self.of(job)}
+
+    def _cpu(self, job: Job) -> dict[int, float]:
+        seconds = {each.round: each.cpu for each in self.of(job) if each.cpu is not None}
+        if not (base := CASES[job.case].base):
+            return seconds
+        bases = self.jobs(suite=job.suite, case=base, size=job.size)
+        taken = {each.round: each.cpu for other in bases for each in self.of(other)}
+        return {
+            number: found - spent
+            for number, found in seconds.items()
+            if (spent := taken.get(number)) is not None
+        }
 
     def times(self, job: Job) -> float | None:
         """Give the ratio of a job to its yardstick; None if there is none."""
@@ -124,7 +169,7 @@ class Results:
         return None if yardstick is None else self.ratio(job, yardstick)
 
     def yardstick(self, job: Job) -> Job | None:
-        """Find the job that this one is compared with: COPY of the same table."""
+        """Find the job that this one is compared with, on the same rows."""
         against = CASES[job.case].against
         found = self.jobs(suite=job.suite, case=against, columns=job.columns, size=job.size)
         return next(iter(found), None)
@@ -153,7 +198,7 @@ class Results:
 
     def wanted(self, job: Job, kind: str) -> str:
         """Give the digest that the file of a job must have; empty if nobody knows it."""
-        if kind == "copy":
+        if kind in {"copy", "same"}:
             yardstick = self.yardstick(job)
             return next((each.sha256 for each in self.of(yardstick)), "") if yardstick else ""
         return self.expected.get(job.file_key(kind), "")

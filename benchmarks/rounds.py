@@ -41,7 +41,7 @@ def run_rounds(jobs: Sequence[Job], rounds: int, folder: Path) -> list[Sample]:
             if sample.error:
                 failed.add(job)
             told = sample.error or f"{sample.seconds:.3f} s"
-            name = f"{CASES[job.case].title}, {job.rows:,} rows"
+            name = f"{CASES[job.case].name}, {job.rows:,} rows"
             print(f"round {number + 1} of {rounds}: {name}: {told}", file=sys.stderr)
     return samples
 

@@ -6,10 +6,20 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from benchmarks.case import Job, SuiteName
-from benchmarks.results import CASES
+from benchmarks.made import HEADERS
+from benchmarks.results import CASES, FORMATS
 from benchmarks.tables import CITIES, COLUMNS
 
-__all__ = ("Suite", "compare", "scale_columns", "scale_rows", "wait", "watch")
+__all__ = (
+    "Suite",
+    "compare",
+    "scale_columns",
+    "scale_rows",
+    "wait",
+    "watch",
+    "watch_formats",
+    "write",
+)
 
 _WAITING: Final = ("wait-1", "wait-32")
 """Cases whose hooks wait, which has little to do with the rest."""
@@ -32,6 +42,26 @@ _QUICK: Final = ("copy", "server", "hook", "async-hook", "cursor", "instances", 
 _QUICK_STREAMING: Final = ("server", "hook", "cursor", "instances")
 
 _QUICK_WAITS: Final = 500
+
+_COMPARED: Final = tuple(
+    key
+    for key, case in CASES.items()
+    if not case.format and case.source != "made" and key not in _WAITING
+)
+"""All that export the same table as CSV, and the few besides that say where they stand."""
+
+_WRITERS: Final = tuple(
+    key
+    for each in FORMATS
+    for key, case in CASES.items()
+    if case.format == each and case.source == "made"
+)
+"""All that write rows which are made in Python, format by format."""
+
+_QUICK_WRITERS: Final = ("write-xlsx", "xlsxwriter-xlsx")
+
+_FORMATS: Final = tuple(key for key, case in CASES.items() if case.format and key not in _WRITERS)
+"""All that export the same table, each as one format."""
 
 _IN_MEMORY: Final = ("dataset", "django")
 """Cases whose memory grows with the rows."""
@@ -58,10 +88,39 @@ def compare(rows: int, rounds: int, *, quick: bool = False, only: Collection[str
         quick: Whether those are left out that no figure needs, or that take minutes.
         only: Keys of the cases; by default all.
     """
-    keys = only or (_QUICK if quick else [key for key in CASES if key not in _WAITING])
+    keys = [key for key in only or (_QUICK if quick else _COMPARED) if key in _COMPARED]
     wanted = dict.fromkeys([*(CASES[key].against for key in keys), *keys])
-    jobs = [_job("compare", key, rows) for key in wanted if key and key not in _WAITING]
+    jobs = [_job("compare", key, rows) for key in wanted if key]
     return Suite(jobs, rounds)
+
+
+def write(rows: int, rounds: int, *, quick: bool = False, only: Collection[str] = ()) -> Suite:
+    """Write *rows* that are made in Python, or as many of them as each can.
+
+    Whoever can write fewer is compared with ours on as many.
+    """
+    keys = only or (_QUICK_WRITERS if quick else _WRITERS)
+    wanted: dict[tuple[str, int], None] = {}
+    for key in (key for key in _WRITERS if key in keys):
+        case = CASES[key]
+        size = min(rows, case.most_rows or rows)
+        for each in (case.base, key, case.against):
+            if each and size <= (CASES[each].most_rows or size):
+                wanted[each, size] = None
+    jobs = [_job("write", key, size, columns=len(HEADERS)) for key, size in wanted]
+    return Suite(jobs, rounds)
+
+
+def watch_formats(rows: int, rounds: int, *, only: Collection[str] = ()) -> Suite:
+    """Watch memory, event loop and first bytes of every format, as `watch` does.
+
+    That is on *rows* and on twenty times as many; on fewer where that would take too long.
+    """
+    jobs = []
+    for key in _FORMATS:
+        many = min(rows * 20, CASES[key].most_rows or rows * 20)
+        jobs += [_job("watch", key, size) for size in (many // 20, many)]
+    return Suite(_only(jobs, only), rounds)
 
 
 def watch(rows: int, rounds: int, *, quick: bool = False, only: Collection[str] = ()) -> Suite:

@@ -21,8 +21,8 @@ __all__ = (
     "select_sql",
 )
 
-Source: TypeAlias = Literal["items", "cities", "sqlite"]
-"""Where rows come from: the items, the cities, or the items in a file of SQLite."""
+Source: TypeAlias = Literal["items", "cities", "sqlite", "made"]
+"""Where rows come from: the items, the cities, the items in a file of SQLite, or no table."""
 
 CITIES: Final = 234_908
 """Cities of the demo, all of them."""

@@ -6,17 +6,18 @@ Imports, connecting and the export of a few rows come first; they are not measur
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.case import Case, Job, Ready, Told
+from benchmarks.counting import count_records
 from benchmarks.measure import Stopwatch, Ticker, memory, quantile
 
 __all__ = ("find_case", "run")
@@ -28,13 +29,11 @@ QUANTILES: Final = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 
 def find_case(key: str) -> Case:
     """Find a case, and import nothing that it does not need: that would count as its memory."""
-    from benchmarks.peers import CASES
-
-    if key not in CASES:
-        from benchmarks.cases import CASES as OURS
-
-        return OURS[key]
-    return CASES[key]
+    for name in ("peers", "writer_peers", "writers", "cases"):
+        cases: Mapping[str, Case] = import_module(f"benchmarks.{name}").CASES
+        if key in cases:
+            return cases[key]
+    raise KeyError(key)
 
 
 def run(job: Job, path: Path) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def run(job: Job, path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             measured["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         if case.file == "own":
-            measured["counted"] = _count(path)
+            measured["counted"] = count_records(path, case.format or "csv")
     return measured
 
 
@@ -111,14 +110,9 @@ def _measured(watch: Stopwatch, told: Told, ready: Ready) -> dict[str, Any]:
         "cpu": watch.cpu,
         "rows": told.rows,
         "how": told.how,
+        "first_share": told.first_share,
         "peak": memory(ready.pid).peak,
     }
-
-
-def _count(path: Path) -> int:
-    """Count the records of a file of which nobody knows how it should be."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
 
 
 if __name__ == "__main__":

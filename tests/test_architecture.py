@@ -41,6 +41,7 @@ LAYERS = (
     "pieces",
     "streams",
     "resources",
+    "workbooks",
     "urls",
     "web",
     "demo",

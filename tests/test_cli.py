@@ -387,7 +387,7 @@ def test_help_is_shown_without_arguments(capfd: pytest.CaptureFixture[str]) -> N
     ("arguments", "code", "message"),
     [
         (["nonsense"], 2, "No such command 'nonsense'; see async-export --help"),
-        (["run"], 2, "Missing argument 'MODULE:RESOURCE'; see async-export run --help"),
+        (["run"], 2, "Missing argument 'MODULE:RESOURCE...'; see async-export run --help"),
         (["run", "test_cli:BookResource", "--limit", "-1"], 2, "--limit"),
         (["run", "test_cli:BookResource"], 2, "name a database with --db URL"),
         (["table", "book"], 2, "name a database with --db URL"),

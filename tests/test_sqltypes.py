@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from naming import named
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine, UserDefinedType
 
-from async_export.sqltypes import logical_type, widget_for_type
+from async_export.sqltypes import in_dialect, logical_type, widget_for_type
 from async_export.types import Kind, LogicalType
 from async_export.widgets import (
     AutoWidget,
@@ -181,7 +182,7 @@ CASES: tuple[tuple[TypeEngine[Any], type[Widget], LogicalType], ...] = (
 )
 
 
-@pytest.mark.parametrize(("sqltype", "widget", "logical"), CASES, ids=repr)
+@pytest.mark.parametrize(("sqltype", "widget", "logical"), CASES, ids=named)
 def test_types(sqltype: TypeEngine[Any], widget: type[Widget], logical: LogicalType) -> None:
     """Each type has this widget and this logical type."""
     assert type(widget_for_type(sqltype)) is widget
@@ -263,7 +264,7 @@ ARRAYS: tuple[tuple[TypeEngine[Any], list[Any], str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("sqltype", "value", "text"), ARRAYS, ids=repr)
+@pytest.mark.parametrize(("sqltype", "value", "text"), ARRAYS, ids=named)
 def test_arrays(sqltype: TypeEngine[Any], value: list[Any], text: str) -> None:
     """Values of arrays are shown by str(), except where that would be Python source."""
     assert widget_for_type(sqltype).render(value) == text
@@ -307,7 +308,7 @@ DECORATED: tuple[tuple[TypeEngine[Any], Any, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("sqltype", "value", "text"), DECORATED, ids=repr)
+@pytest.mark.parametrize(("sqltype", "value", "text"), DECORATED, ids=named)
 def test_values_of_decorators_go_by_their_python_type(
     sqltype: TypeEngine[Any], value: Any, text: str
 ) -> None:
@@ -325,13 +326,16 @@ def test_values_of_decorators_go_by_their_python_type(
         (sa.Numeric(10, 2), "mysql", decimal(10, 2)),
         (sa.ARRAY(sa.Integer), "other", listing(integer(64))),
         (sa.String(), "sqlite", TEXT),
+        (sa.DateTime(timezone=True), "sqlite", LogicalType(Kind.DATETIME)),
+        (sa.DateTime(timezone=True), "mysql", LogicalType(Kind.DATETIME)),
+        (sa.DateTime(timezone=True), "oracle", LogicalType(Kind.DATETIME, timezone=True)),
     ],
 )
 def test_other_databases_may_hold_more(
     sqltype: TypeEngine[Any], dialect: str, logical: LogicalType
 ) -> None:
     """Where a declared width binds nobody, the logical type does not narrow the values."""
-    assert logical_type(sqltype, dialect) == logical
+    assert in_dialect(logical_type(sqltype), dialect) == logical
 
 
 @pytest.mark.parametrize("make", [lambda: sa.Enum(Color), lambda: sa.ARRAY(sa.Enum(Color))])

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naming import named
 from sqlalchemy.dialects.postgresql import Range
 
 from async_export.errors import ConfigurationError
@@ -300,14 +301,14 @@ def test_where_the_reference_is_a_trap_we_differ() -> None:
 # Text and native cells
 
 
-@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=repr)
+@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=named)
 def test_none_is_empty(widget: Widget) -> None:
     """None is an empty text and None as a native cell, whatever the widget."""
     assert widget.render(None) == ""
     assert widget.native(None) is None
 
 
-@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=repr)
+@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=named)
 def test_the_databases_own_text_passes(widget: Widget) -> None:
     """What Python cannot hold is shown as the database wrote it, and stays marked as such."""
     value = UnrepresentableText("infinity")
@@ -331,7 +332,7 @@ BEYOND = (
 )
 
 
-@pytest.mark.parametrize(("widget", "own", "text"), BEYOND, ids=repr)
+@pytest.mark.parametrize(("widget", "own", "text"), BEYOND, ids=named)
 def test_what_is_not_shown_of_the_databases_own_text(widget: Widget, own: str, text: str) -> None:
     """Without a format fraction and offset are left out, as of values that Python can hold."""
     value = UnrepresentableText(own)
@@ -342,7 +343,7 @@ def test_what_is_not_shown_of_the_databases_own_text(widget: Widget, own: str, t
     assert widget.native(value) is value
 
 
-@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=repr)
+@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=named)
 def test_keywords_of_the_export_are_accepted(widget: Widget) -> None:
     """The caller's keywords reach every widget and disturb none."""
     assert widget.render(None, tenant=7, sort_json_keys=True) == ""
@@ -402,7 +403,7 @@ CELLS: tuple[tuple[Widget, Any, str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize(("widget", "value", "text", "native"), CELLS, ids=repr)
+@pytest.mark.parametrize(("widget", "value", "text", "native"), CELLS, ids=named)
 def test_cells(widget: Widget, value: Any, text: str, native: Any) -> None:
     """Each widget gives these cells; None in the table stands for the value itself."""
     assert widget.render(value) == text
@@ -529,7 +530,7 @@ def test_conversion_beyond_the_calendar_is_an_error(value: datetime) -> None:
         (SimpleArrayWidget(item=DateTimeWidget()), [NOON], "2024-07-01 14:00:00"),
         (SimpleArrayWidget(), [NOON], "2024-07-01 12:00:00.000005+00:00"),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_the_zone_reaches_inner_datetimes(widget: Widget, value: Any, text: str) -> None:
     """Widgets that choose or hold other widgets hand the zone on, and are themselves unchanged."""
@@ -585,7 +586,7 @@ REFUSED: tuple[tuple[Widget, Any, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("widget", "value", "message"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("widget", "value", "message"), REFUSED, ids=named)
 def test_wrong_types_are_refused(widget: Widget, value: Any, message: str) -> None:
     """A value of the wrong type is an error in both cells, which names types and no value."""
     for cell in (widget.render, widget.native):
@@ -708,7 +709,7 @@ RANGES: tuple[tuple[Any, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("value", "text"), RANGES, ids=repr)
+@pytest.mark.parametrize(("value", "text"), RANGES, ids=named)
 def test_ranges_look_as_postgresql_writes_them(value: Any, text: str) -> None:
     """Ranges and multiranges have PostgreSQL's own text, in both cells."""
     assert RangeWidget().render(value) == text
@@ -733,7 +734,7 @@ ADDRESSES: tuple[tuple[Any, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("value", "text"), ADDRESSES, ids=repr)
+@pytest.mark.parametrize(("value", "text"), ADDRESSES, ids=named)
 def test_addresses_look_as_postgresql_writes_them(value: Any, text: str) -> None:
     """Addresses have PostgreSQL's own text on every Python, in both cells."""
     assert InetWidget().render(value) == text
@@ -876,7 +877,7 @@ def test_logical_types(widget: Widget, kind: Kind) -> None:
     assert widget.logical_type == LogicalType(kind)
 
 
-@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=repr)
+@pytest.mark.parametrize("widget", EVERY_WIDGET, ids=named)
 def test_widgets_can_be_pickled(widget: Widget) -> None:
     """A widget survives the way to a worker process."""
     assert repr(pickle.loads(pickle.dumps(widget))) == repr(widget)

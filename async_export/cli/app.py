@@ -6,16 +6,15 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_export.cli.explanation import print_explanation
+from async_export.cli.formats import print_formats
 from async_export.cli.options import (
     DEFAULT_OUTPUT,
     Analyze,
@@ -24,6 +23,7 @@ from async_export.cli.options import (
     Debug,
     Fields,
     Format,
+    FormatOptions,
     Limit,
     NoClobber,
     OptionValues,
@@ -42,11 +42,13 @@ from async_export.cli.sources import (
     table_resource,
     watched,
 )
-from async_export.cli.totals import TotalMode
+from async_export.cli.totals import Total, TotalMode
 from async_export.errors import ConfigurationError
 from async_export.explain import Explanation
-from async_export.formats import available_formats
+from async_export.results import ExportResult, WorkbookResult
+from async_export.streams import ExportStream
 from async_export.urls import engine_from_url
+from async_export.workbooks import WorkbookStream
 
 __all__ = ("app", "run")
 
@@ -67,18 +69,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Target = Annotated[str, typer.Argument(metavar="MODULE:RESOURCE", help="As in shop.exports:Books.")]
-TableName = Annotated[str, typer.Argument(metavar="NAME", help="A table or view, or schema.table.")]
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE:RESOURCE...",
+        help="As in shop.exports:Books; several become sheets of one file, from one snapshot.",
+    ),
+]
+TableNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...",
+        help="A table or view, or schema.table; several become sheets of one file.",
+    ),
+]
 SQL = Annotated[str, typer.Argument(metavar="SQL", help="A select.")]
 
 
 @app.command("run")
 def export_resource(
-    target: Target,
+    targets: Targets,
     *,
     db: DatabaseURL = None,
     output: OutputPath = DEFAULT_OUTPUT,
     format: Format = None,  # noqa: A002 - the option's name
+    format_option: FormatOptions = None,
     fields: Fields = None,
     limit: Limit = None,
     option: OptionValues = None,
@@ -87,21 +102,26 @@ def export_resource(
     as_json: AsJSON = False,
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
-    """Export a resource that is written in Python."""
-    to = Output(output, format, not no_clobber)
+    """Export a resource that is written in Python, or several."""
+    to = _output(output, format, format_option, overwrite=not no_clobber)
     engine = None if db is None else engine_from_url(db)
     values = values_of(option)
-    resource = watched(import_resource(target), engine, values, limit, _shown(total))
-    _export(resource, to, fields, as_json=as_json)
+    resources = {}
+    for target in targets:
+        resource = watched(import_resource(target), engine, values, limit, _shown(total))
+        name = resource.get_display_name()
+        resources[target if name in resources else name] = resource
+    _export(resources, to, fields, as_json=as_json)
 
 
 @app.command("table")
 def export_table(
-    name: TableName,
+    names: TableNames,
     *,
     db: DatabaseURL = None,
     output: OutputPath = DEFAULT_OUTPUT,
     format: Format = None,  # noqa: A002 - the option's name
+    format_option: FormatOptions = None,
     fields: Fields = None,
     limit: Limit = None,
     total: TotalFrom = TotalMode.ESTIMATE,
@@ -109,10 +129,11 @@ def export_table(
     as_json: AsJSON = False,
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
-    """Export a table, without the columns that look secret."""
-    to = Output(output, format, not no_clobber)
-    resource = _table(name, _engine(db), fields, limit, total)
-    _export(resource, to, fields, as_json=as_json)
+    """Export a table, or several, without the columns that look secret."""
+    to = _output(output, format, format_option, overwrite=not no_clobber)
+    engine = _engine(db)
+    resources = {name: _table(name, engine, fields, limit, total) for name in names}
+    _export(resources, to, fields, as_json=as_json)
 
 
 @app.command("query")
@@ -122,6 +143,7 @@ def export_query(
     db: DatabaseURL = None,
     output: OutputPath = DEFAULT_OUTPUT,
     format: Format = None,  # noqa: A002 - the option's name
+    format_option: FormatOptions = None,
     fields: Fields = None,
     limit: Limit = None,
     total: TotalFrom = TotalMode.ESTIMATE,
@@ -130,9 +152,9 @@ def export_query(
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export the rows of a select, without the columns that look secret."""
-    to = Output(output, format, not no_clobber)
+    to = _output(output, format, format_option, overwrite=not no_clobber)
     resource = _query(sql, _engine(db), fields, limit, total)
-    _export(resource, to, fields, as_json=as_json)
+    _export({"query": resource}, to, fields, as_json=as_json)
 
 
 @app.command("explain")
@@ -167,14 +189,8 @@ def explain(
 
 @app.command("formats")
 def formats() -> None:
-    """List the formats."""
-    shown = Table("name", "extension", "content type", "streaming", "cells")
-    for encoder in available_formats():
-        streaming = "yes" if encoder.streaming else "no"
-        shown.add_row(
-            encoder.name, f".{encoder.extension}", encoder.content_type, streaming, encoder.cells
-        )
-    Console().print(shown)
+    """List the formats: whether they stream, hold types, what they cannot hold, what they need."""
+    print_formats()
 
 
 @app.command("demo")
@@ -279,10 +295,31 @@ def _query(
     return watched(resource, engine, {}, None, _shown(total))
 
 
-def _export(resource: Any, output: Output, fields: str | None, *, as_json: bool) -> None:
-    result = write(resource, output, output.encoder(), names_of(fields))
+def _output(
+    path: str, format_name: str | None, options: Sequence[str] | None, *, overwrite: bool
+) -> Output:
+    return Output(path, format_name, overwrite, values_of(options, "--format-option"))
+
+
+def _export(
+    resources: Mapping[str, Any], output: Output, fields: str | None, *, as_json: bool
+) -> None:
+    first, *others = resources.values()
+    result: ExportResult | WorkbookResult
+    if others:
+        if fields is not None:
+            raise ConfigurationError("--fields is for one resource or table")
+        workbook = WorkbookStream(resources, output.workbook_encoder(), {})
+        result = write(workbook, output, Total(), first.bind)
+    else:
+        stream: ExportStream = first.stream(output.encoder(), fields=names_of(fields))
+        result = write(stream, output, first.total, first.bind)
     if result.skipped:
         _notice(f"{result.skipped} of {result.rows + result.skipped} rows failed and were skipped")
+    if result.escaped:
+        _notice(f"{result.escaped} cells were escaped, which a spreadsheet takes for formulas")
+    if result.cut:
+        _notice(f"{result.cut} cells were cut, which were too long for the format")
     if as_json:
         print_result(result, output)
 

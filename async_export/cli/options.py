@@ -21,6 +21,7 @@ __all__ = (
     "Debug",
     "Fields",
     "Format",
+    "FormatOptions",
     "Limit",
     "NoClobber",
     "OptionValues",
@@ -85,6 +86,12 @@ TotalFrom: TypeAlias = Annotated[
         help="Where the progress bar has its total from: PostgreSQL's statistics, or counting.",
     ),
 ]
+FormatOptions: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format-option", metavar="NAME=VALUE", help="An option of the format; repeatable."
+    ),
+]
 OptionValues: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the resource; repeatable."),
@@ -112,8 +119,12 @@ def names_of(fields: str | None) -> list[str] | None:
     return [name.strip() for name in fields.split(",") if name.strip()]
 
 
-def values_of(options: Sequence[str] | None) -> Mapping[str, Any]:
+def values_of(options: Sequence[str] | None, flag: str = "--option") -> Mapping[str, Any]:
     """Read the values of ``--option``: JSON where it is that, else text.
+
+    Args:
+        options: What was given.
+        flag: The option of the command line that took them.
 
     Raises:
         ConfigurationError: one is not of the form name=value.
@@ -122,7 +133,7 @@ def values_of(options: Sequence[str] | None) -> Mapping[str, Any]:
     for option in options or ():
         name, equals, value = option.partition("=")
         if not equals:
-            raise ConfigurationError(f"--option takes name=value, not {option!r}")
+            raise ConfigurationError(f"{flag} takes name=value, not {option!r}")
         try:
             values[name] = json.loads(value)
         except ValueError:

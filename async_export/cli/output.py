@@ -7,13 +7,16 @@ import errno
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_export.cli.progress import progress_bar
+from async_export.cli.totals import Total
 from async_export.errors import (
     ConfigurationError,
     ExportError,
@@ -22,12 +25,17 @@ from async_export.errors import (
     SourceError,
     UnknownNameError,
 )
-from async_export.formats import Encoder, format_for_path, make_encoder
-from async_export.results import ExportResult
+from async_export.formats import Encoder, SheetEncoder, format_for_path, make_encoder
+from async_export.results import ExportResult, WorkbookResult
 from async_export.sinks import Sink, make_sink
-from async_export.streams import ExportStream
+from async_export.streams import ByteStream, pour
+from async_export.workbooks import workbook_encoder
 
 __all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
+
+_Encoder = TypeVar("_Encoder", bound=Encoder)
+
+_Result = TypeVar("_Result")
 
 STDOUT: Final = "-"
 
@@ -42,11 +50,13 @@ class Output:
         path: A file, or ``-`` for stdout.
         format: Name of a format; by default by the file's extension, csv for stdout.
         overwrite: Whether an existing file may be replaced.
+        options: Options of the format.
     """
 
     path: str
     format: str | None = None
     overwrite: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_stdout(self) -> bool:
@@ -60,7 +70,16 @@ class Output:
             UnknownNameError: there is no such format, or no format of such files.
             ConfigurationError: the bytes would be shown on a terminal and are no text.
         """
-        encoder = make_encoder(self.format or self._implied_format())
+        return self._checked(make_encoder(self._format(), **self.options))
+
+    def workbook_encoder(self) -> SheetEncoder:
+        """Make the encoder of a file of several tables; errors are those of `encoder`."""
+        path = None if self.is_stdout else self.path
+        given = self.format or ("xlsx" if self.is_stdout else None)
+        return self._checked(workbook_encoder(path, given, **self.options))
+
+    def _checked(self, encoder: _Encoder) -> _Encoder:
+        """Refuse what is not for a terminal."""
         is_text = any(part in encoder.content_type for part in _TEXT_TYPES)
         if self.is_stdout and not is_text and sys.stdout.isatty():
             raise ConfigurationError(
@@ -68,14 +87,16 @@ class Output:
             )
         return encoder
 
-    def _implied_format(self) -> str | type[Encoder]:
-        if self.is_stdout:
-            return "csv"
+    def _format(self) -> str | type[Encoder] | Encoder:
+        if self.format is not None or self.is_stdout:
+            return self.format or "csv"
         try:
-            return format_for_path(self.path)
+            found = format_for_path(self.path)
         except UnknownNameError as error:
             error.add_note("or name one with --format")
             raise
+        # By name, so that it can have options.
+        return found.name
 
     @contextmanager
     def sink(self) -> Iterator[Sink]:
@@ -111,41 +132,38 @@ def _is_special(path: Path) -> bool:
 
 
 def write(
-    resource: Any, output: Output, encoder: Encoder, fields: Sequence[str] | None
-) -> ExportResult:
-    """Export *resource* to *output*, with a progress bar on a terminal.
+    stream: ByteStream[_Result], output: Output, total: Total, engine: AsyncEngine | None
+) -> _Result:
+    """Write *stream* to *output*, with a progress bar on a terminal.
 
     Args:
-        resource: A resource that is watched.
+        stream: The export.
         output: Where to write.
-        encoder: The format.
-        fields: Names or headers of the fields to export; None for all.
+        total: What is known of its rows.
+        engine: What the export runs on; it is disposed of.
     """
     with output.sink() as sink:
-        return asyncio.run(_write(resource, output, sink, resource.stream(encoder, fields=fields)))
+        return asyncio.run(_write(stream, output, sink, total, engine))
 
 
-async def _write(resource: Any, output: Output, sink: Sink, stream: ExportStream) -> ExportResult:
+async def _write(
+    stream: ByteStream[_Result],
+    output: Output,
+    sink: Sink,
+    total: Total,
+    engine: AsyncEngine | None,
+) -> _Result:
+    shown = not (output.is_stdout and sys.stdout.isatty())
+    name = "stdout" if output.is_stdout else Path(output.path).name
     try:
-        await sink.open()
-        try:
-            shown = not (output.is_stdout and sys.stdout.isatty())
-            name = "stdout" if output.is_stdout else Path(output.path).name
-            async with progress_bar(name, stream, resource.total, shown=shown):
-                async with stream:
-                    async for chunk in stream:
-                        await sink.write(chunk)
-                await sink.finish()
-        except BaseException:
-            await sink.abort()
-            raise
-        return stream.result
+        async with progress_bar(name, stream, total, shown=shown):
+            return await pour(stream, sink)
     finally:
-        if resource.bind is not None:
-            await resource.bind.dispose()
+        if engine is not None:
+            await engine.dispose()
 
 
-def print_result(result: ExportResult, output: Output) -> None:
+def print_result(result: ExportResult | WorkbookResult, output: Output) -> None:
     """Print *result* as one JSON object: on stdout, or on stderr if the export went there."""
     told = {**asdict(result), "peak_memory": _peak_memory()}
     print(json.dumps(told), file=sys.stderr if output.is_stdout else sys.stdout)

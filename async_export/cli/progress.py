@@ -6,14 +6,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from async_export.cli.totals import Total, TotalMode
-from async_export.streams import ExportStream
+from async_export.streams import ByteStream
 
 __all__ = ("progress_bar",)
 
@@ -23,7 +23,7 @@ _SECONDS: Final = 0.1
 
 @asynccontextmanager
 async def progress_bar(
-    name: str, stream: ExportStream, total: Total, *, shown: bool
+    name: str, stream: ByteStream[Any], total: Total, *, shown: bool
 ) -> AsyncIterator[None]:
     """Show how far *stream* has come, on stderr, if that is a terminal.
 
@@ -50,7 +50,9 @@ async def progress_bar(
 
 
 class _Bar:
-    def __init__(self, progress: Progress, name: str, stream: ExportStream, total: Total) -> None:
+    def __init__(
+        self, progress: Progress, name: str, stream: ByteStream[Any], total: Total
+    ) -> None:
         self._progress = progress
         self._task = progress.add_task(name, total=None)
         self._stream = stream
@@ -73,7 +75,7 @@ class _Bar:
 class _Figures(ProgressColumn):
     """Rows, rows per second, and the percentage if the total is known."""
 
-    def __init__(self, stream: ExportStream, total: Total) -> None:
+    def __init__(self, stream: ByteStream[Any], total: Total) -> None:
         super().__init__()
         self._stream = stream
         self._total = total

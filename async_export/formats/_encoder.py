@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from async_export.formats._copy_form import CopyForm
 from async_export.types import CellForm, Column, Kind, Record
@@ -117,6 +117,7 @@ class TitledEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
 class SheetEncoder(TitledEncoder, Protocol):
     """An encoder whose files may hold several tables: sheets of a workbook, files of an archive.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from async_export.formats._encoder import Encoder
+from async_export.formats._json_compact import CompactObjects, check_compact
 from async_export.formats._json_objects import JSON_NATIVES, JSONObjects
 from async_export.types import CellForm, Column, Record
 
@@ -30,6 +31,13 @@ class JSONEncoder(Encoder):
 
     Args:
         ensure_ascii: Whether to escape whatever is not ASCII.
+        compact: Whether to write no spaces, and be done several times sooner: the values are the
+            same, but a float may look different, such as ``1e16`` for ``1e+16``. It needs the
+            extra ``fast``, and is never ASCII alone.
+
+    Raises:
+        ConfigurationError: both are asked for.
+        MissingDependencyError: msgspec is not installed, and *compact* needs it.
     """
 
     name = "json"
@@ -38,20 +46,28 @@ class JSONEncoder(Encoder):
     cells: CellForm = "native"
     natives = JSON_NATIVES
 
-    def __init__(self, *, ensure_ascii: bool = False) -> None:
+    def __init__(self, *, ensure_ascii: bool = False, compact: bool = False) -> None:
+        if compact:
+            check_compact(ensure_ascii=ensure_ascii)
+            self.extra = "fast"
         self.ensure_ascii = ensure_ascii
+        self.compact = compact
 
     def begin(self, columns: Sequence[Column]) -> bytes:
-        self._objects = JSONObjects(columns, ensure_ascii=self.ensure_ascii)
-        self._separator = ""
+        if self.compact:
+            self._dump = CompactObjects(columns).to_list
+        else:
+            self._dump = JSONObjects(columns, ensure_ascii=self.ensure_ascii).to_list
+        self._between = b"," if self.compact else b", "
+        self._before = b""
         return b"["
 
     def encode(self, records: Sequence[Record]) -> bytes:
         if not records:
             return b""
-        text = self._separator + self._objects.dump(records)[1:-1]
-        self._separator = ", "
-        return self._objects.to_bytes(text, records)
+        piece = self._before + self._dump(records)[1:-1]
+        self._before = self._between
+        return piece
 
     def end(self) -> bytes:
         return b"]"

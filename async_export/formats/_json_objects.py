@@ -10,10 +10,11 @@ from enum import Enum
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from async_export.errors import ConfigurationError, EncodeError
+from async_export.errors import EncodeError
+from async_export.formats._headers import check_distinct
 from async_export.types import Cell, Column, Kind, Record
 
-__all__ = ("JSON_NATIVES", "JSONObjects", "key_texts", "line_template")
+__all__ = ("JSON_ERRORS", "JSON_NATIVES", "JSONObjects", "key_texts", "line_template", "reason")
 
 JSON_NATIVES = frozenset(
     {
@@ -45,22 +46,38 @@ class JSONObjects:
         columns: The columns, whose headers must differ from one another.
         ensure_ascii: Whether to escape whatever is not ASCII.
         prefix: Put before the first key of each object.
+        separators: What stands between items, and between key and value.
 
     Raises:
         ConfigurationError: two columns have the same header, and one would be lost.
         EncodeError: a header has no representation in UTF-8.
     """
 
-    def __init__(self, columns: Sequence[Column], *, ensure_ascii: bool, prefix: str = "") -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        ensure_ascii: bool,
+        prefix: str = "",
+        separators: tuple[str, str] = (", ", ": "),
+    ) -> None:
         self.headers = tuple(column.header for column in columns)
-        _check_headers(self.headers)
+        check_distinct(self.headers, "a JSON object")
         self._keys = (prefix + self.headers[0], *self.headers[1:]) if columns else ()
         # The C encoder exists only without indentation; it takes a whole batch per call.
         self._dump: Dump = json.JSONEncoder(
-            ensure_ascii=ensure_ascii, allow_nan=False, default=_default
+            ensure_ascii=ensure_ascii, allow_nan=False, default=_default, separators=separators
         ).encode
         for header in self.headers:
             self._attempt(header, header)
+
+    def to_list(self, records: Sequence[Record]) -> bytes:
+        """Return the *records* as one JSON list of objects, in UTF-8.
+
+        Raises:
+            EncodeError: a cell has no JSON form; names its column and type.
+        """
+        return self.to_bytes(self.dump(records), records)
 
     def dump(self, records: Sequence[Record]) -> str:
         """Return the *records* as one JSON list of objects.
@@ -91,26 +108,27 @@ class JSONObjects:
         try:
             return text.encode()
         except UnicodeEncodeError as error:
-            self._raise_culprit(records)
-            raise EncodeError(_reason(error)) from error
+            self.raise_culprit(records)
+            raise EncodeError(reason(error)) from error
+
+    def raise_culprit(self, records: Sequence[Record]) -> None:
+        """Raise an EncodeError about the first cell of the *records* that has no JSON form."""
+        for record in records:
+            for header, cell in zip(self.headers, record, strict=True):
+                self._attempt(header, cell)
 
     def _dump_finite(self, objects: list[dict[str, Cell]], records: Sequence[Record]) -> str:
         try:
             return self._dump(_finite(objects))
         except JSON_ERRORS as error:
-            self._raise_culprit(records)
-            raise EncodeError(_reason(error)) from error
-
-    def _raise_culprit(self, records: Sequence[Record]) -> None:
-        for record in records:
-            for header, cell in zip(self.headers, record, strict=True):
-                self._attempt(header, cell)
+            self.raise_culprit(records)
+            raise EncodeError(reason(error)) from error
 
     def _attempt(self, header: str, cell: Cell) -> None:
         try:
             self._dump(_finite(cell)).encode()
         except JSON_ERRORS as error:
-            raise EncodeError(f"column {header!r}: {_reason(error)}") from error
+            raise EncodeError(f"column {header!r}: {reason(error)}") from error
 
 
 def key_texts(columns: Sequence[Column]) -> list[str]:
@@ -122,18 +140,6 @@ def key_texts(columns: Sequence[Column]) -> list[str]:
 def line_template(columns: Sequence[Column]) -> str:
     """Return an object on a line of its own, with ``%s`` in the place of each value."""
     return "".join([f"{key.replace('%', '%%')}%s" for key in key_texts(columns)]) + "}\n"
-
-
-def _check_headers(headers: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for header in headers:
-        if header in seen:
-            message = (
-                f"two columns have the header {header!r}, and a JSON object holds only one of "
-                "them; give one another column_name"
-            )
-            raise ConfigurationError(message)
-        seen.add(header)
 
 
 def _default(value: Any) -> Any:
@@ -161,7 +167,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Say what is wrong, without any part of the value."""
     if isinstance(error, UnicodeEncodeError):
         return f"a character that utf-8 cannot hold ({error.reason})"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar
 
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats._encoder import Encoder
+from async_export.formats._gzip import GzipEncoder
+from async_export.formats._zip_archive import ZipEncoder
+from async_export.formats._zstd import ZstdEncoder
 from async_export.types import Kind
 
 __all__ = (
@@ -20,6 +24,17 @@ __all__ = (
 )
 
 EncoderClass = TypeVar("EncoderClass", bound=type[Encoder])
+
+Packing: TypeAlias = type[GzipEncoder] | type[ZipEncoder] | type[ZstdEncoder]
+
+PACKINGS: Mapping[str, Packing] = {
+    "gz": GzipEncoder,
+    "gzip": GzipEncoder,
+    "zip": ZipEncoder,
+    "zst": ZstdEncoder,
+    "zstd": ZstdEncoder,
+}
+"""By ending of a format's name or of a file's, what packs the format before it."""
 
 _FORMATS: dict[str, type[Encoder]] = {}
 """Encoder classes by their names in lower case, in the order of their registration."""
@@ -42,10 +57,14 @@ def get_format(name: str) -> type[Encoder]:
         raise UnknownNameError("format", name, _FORMATS) from None
 
 
-def format_for_path(path: str | os.PathLike[str]) -> type[Encoder]:
-    """Return the encoder class for a file of that name, by the longest extension that fits.
+def format_for_path(path: str | os.PathLike[str]) -> type[Encoder] | Encoder:
+    """Return the format of a file of that name, by the longest extension that fits.
 
-    Of two formats with the same extension it is the one registered first.
+    Of two formats with the same extension it is the one registered first. ``books.csv.gz``,
+    ``.zst`` and ``.zip`` are packed files of the format before.
+
+    Returns:
+        An encoder class, or for packed files an encoder.
 
     Raises:
         UnknownNameError: no format has such an extension.
@@ -56,27 +75,35 @@ def format_for_path(path: str | os.PathLike[str]) -> type[Encoder]:
         for encoder_class in _FORMATS.values()
         if file_name.endswith(f".{encoder_class.extension.lower()}")
     ]
+    stem, _, ending = file_name.rpartition(".")
+    if not fitting and "." in stem and ending in PACKINGS:
+        return _packed(ending, make_encoder(format_for_path(stem)), {})
     if not fitting:
         known = dict.fromkeys(encoder_class.extension for encoder_class in _FORMATS.values())
         raise UnknownNameError("file extension", file_name.partition(".")[2], known)
     return max(fitting, key=lambda encoder_class: len(encoder_class.extension))
 
 
-def make_encoder(encoder: str | type[Encoder] | Encoder, /) -> Encoder:
+def make_encoder(encoder: str | type[Encoder] | Encoder, /, **options: Any) -> Encoder:
     """Return an encoder that is ready for ``begin`` and shared with no other export.
 
     Args:
-        encoder: Name of a format, an encoder class that needs no options, or an instance
-            with options, which is copied.
+        encoder: Name of a format, such as ``"csv"`` or ``"csv.gz"``, an encoder class, or an
+            instance with options, which is copied.
+        **options: Of the encoder's constructor; not for an instance, which has its own. Those
+            that a packing does not know go to the format that it packs.
 
     Raises:
-        UnknownNameError: there is no format of that name.
-        ConfigurationError: it is none of the three, or the class needs options.
+        UnknownNameError: there is no format of that name, or no such option.
+        ConfigurationError: it is none of the three, or the class needs other options.
+        MissingDependencyError: the format needs a library that is not installed.
     """
     if isinstance(encoder, str):
-        encoder = get_format(encoder)
+        return _named(encoder, options)
     if isinstance(encoder, type):
-        return _without_options(encoder)
+        return _with_options(encoder, options)
+    if options:
+        raise ConfigurationError("an encoder has its options already; pass the name of a format")
     if not all(callable(getattr(encoder, method, None)) for method in _METHODS):
         message = (
             f"an object of type {type(encoder).__name__!r} is no format; expected the name of one, "
@@ -114,13 +141,33 @@ def register_format(encoder_class: EncoderClass, *, replace: bool = False) -> En
 _METHODS = ("begin", "encode", "end")
 
 
-def _without_options(encoder_class: type[Encoder]) -> Encoder:
+def _named(name: str, options: Mapping[str, Any]) -> Encoder:
+    stem, _, ending = name.lower().rpartition(".")
+    if name.lower() in _FORMATS or not stem or ending not in PACKINGS:
+        return _with_options(get_format(name), options)
+    known = inspect.signature(PACKINGS[ending]).parameters
+    own = {key: value for key, value in options.items() if key in known}
+    inner = {key: value for key, value in options.items() if key not in known}
+    return _packed(ending, make_encoder(stem, **inner), own)
+
+
+def _packed(ending: str, inner: Encoder, options: Mapping[str, Any]) -> Encoder:
+    return PACKINGS[ending](inner, **options)
+
+
+def _with_options(encoder_class: type[Encoder], options: Mapping[str, Any]) -> Encoder:
+    signature = inspect.signature(encoder_class)
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
+    for option in options:
+        if option not in signature.parameters and not takes_any:
+            known = signature.parameters
+            raise UnknownNameError("option", option, known, f"the format {encoder_class.name}")
     try:
-        inspect.signature(encoder_class).bind()
+        signature.bind(**options)
     except TypeError as error:
         message = f"{encoder_class.__name__} cannot be made without options: {error}"
         raise ConfigurationError(message) from error
-    return encoder_class()
+    return encoder_class(**options)
 
 
 def _check_encoder_class(encoder_class: Any) -> None:

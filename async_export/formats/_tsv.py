@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 from async_export.formats._csv import CSVEncoder
+from async_export.formats._formulas import FormulaPolicy
 
 __all__ = ("TSVEncoder",)
 
@@ -22,6 +23,7 @@ class TSVEncoder(CSVEncoder):
         encoding: Name of a text codec.
         bom: Whether to start with a byte order mark.
         header: Whether to write the line of headers.
+        formula_policy: What to do with text that a spreadsheet would take for a formula.
 
     Raises:
         ConfigurationError: an option has no meaning, or the encoding cannot write it.
@@ -41,6 +43,7 @@ class TSVEncoder(CSVEncoder):
         encoding: str = "utf-8",
         bom: bool = False,
         header: bool = True,
+        formula_policy: FormulaPolicy = "raw",
     ) -> None:
         super().__init__(
             delimiter=delimiter,
@@ -50,4 +53,5 @@ class TSVEncoder(CSVEncoder):
             encoding=encoding,
             bom=bom,
             header=header,
+            formula_policy=formula_policy,
         )

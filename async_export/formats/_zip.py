@@ -20,6 +20,9 @@ MAX_BYTES: Final = 0xFFFF_FFFF
 
 MAX_ENTRIES: Final = 0xFFFF
 
+BLOCK_BYTES: Final = 65_536
+"""Bytes that are compressed together, so that what comes out does not depend on how they come."""
+
 _STORED, _DEFLATED = 0, 8
 _VERSION: Final = 20
 _STREAMED_UTF8: Final = 0x0808
@@ -84,6 +87,7 @@ class ZipWriter:
         self._start = self.written
         self._compressor = self._make_compressor()
         self._crc = self.entry_bytes = self._compressed = 0
+        self._waiting = bytearray()
         return self._counted(self._local(self._name, _STREAMED_UTF8, _DEFLATED, (0, 0, 0)))
 
     def data(self, data: bytes) -> bytes:
@@ -95,12 +99,20 @@ class ZipWriter:
         assert self._compressor is not None
         self._crc = zlib.crc32(data, self._crc)
         self.entry_bytes += len(data)
-        return self._packed(self._compressor.compress(data))
+        self._waiting += data
+        packed = []
+        whole = len(self._waiting) - len(self._waiting) % BLOCK_BYTES
+        for start in range(0, whole, BLOCK_BYTES):
+            block = bytes(self._waiting[start : start + BLOCK_BYTES])
+            packed.append(self._compressor.compress(block))
+        del self._waiting[:whole]
+        return self._packed(b"".join(packed))
 
     def end(self) -> bytes:
         """Finish the entry."""
         assert self._compressor is not None
-        rest = self._packed(self._compressor.flush())
+        rest = self._compressor.compress(bytes(self._waiting)) + self._compressor.flush()
+        rest = self._packed(rest)
         self._compressor = None
         sizes = (self._crc, self._compressed, self.entry_bytes)
         self._list(self._name, _STREAMED_UTF8, _DEFLATED, sizes, self._start)

@@ -27,7 +27,7 @@ from async_export.postgres.literals import LiteralError, literal_sql
 from async_export.reads import suggest_reads
 from async_export.sqltypes import logical_type
 from async_export.statements import Queried, RowSelect
-from async_export.types import Column, LogicalType
+from async_export.types import Column, Kind, LogicalType
 
 __all__ = ("compile_plan",)
 
@@ -57,10 +57,7 @@ async def compile_plan(
         ConfigurationError: a field, hook or header does not fit the queryset.
         SourceError: the database refuses the statement.
     """
-    if len(headers) != len(fields):
-        raise ConfigurationError(
-            f"get_export_headers gave {len(headers)} headers for {len(fields)} fields"
-        )
+    _check_headers(fields, headers)
     draft = Draft(hooks, queried, database, spec, kwargs)
     items = [draft_field(draft, each) for each in fields]
     collect_reasons(draft, items)
@@ -90,6 +87,18 @@ async def compile_plan(
     texts = DatabaseTexts(draft, items)
     plan = instances_plan(draft, items, _planned(draft, items, headers), texts)
     return replace(plan, cures=_cures(draft, items))
+
+
+def _check_headers(fields: Sequence[Field], headers: Sequence[str]) -> None:
+    if len(headers) != len(fields):
+        raise ConfigurationError(
+            f"get_export_headers gave {len(headers)} headers for {len(fields)} fields"
+        )
+    for each, header in zip(fields, headers, strict=True):
+        if not isinstance(header, str):
+            raise ConfigurationError(
+                f"the header of {each.name} is a {type(header).__name__}; a header is text"
+            )
 
 
 def _cures(draft: Draft, items: Sequence[DraftField]) -> tuple[str, ...]:
@@ -193,5 +202,7 @@ def _planned_field(draft: Draft, item: DraftField, header: str) -> PlannedField:
         by, why = "export_resource", "overridden"
     elif is_overridden(draft.hooks.export_field):
         by, why = "export_field", "overridden"
+    if draft.hooks.options.native is False:
+        logical = LogicalType(Kind.TEXT)
     column = Column(each.name, header, logical, each.number_format)
     return PlannedField(each, column, by, why, reads)

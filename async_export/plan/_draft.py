@@ -77,6 +77,11 @@ class Draft:
     reasons: list[str] = field(default_factory=list)
 
     @property
+    def dialect_name(self) -> str:
+        """Name of the dialect; objects at hand have the types of PostgreSQL."""
+        return "postgresql" if self.database is None else self.database.dialect.name
+
+    @property
     def mapper(self) -> Mapper[Any] | None:
         return None if self.queried is None else self.queried.mapper
 
@@ -86,7 +91,7 @@ def draft_field(draft: Draft, each: Field) -> DraftField:
     hook, name = _dehydrate_hook(draft.hooks, each)
     if hook is not None:
         return DraftField(each, None, hook, name, getattr(hook, DEPENDS, None))
-    value = value_of(each, draft.hooks, draft.queried)
+    value = value_of(each, draft.hooks, draft.queried, draft.dialect_name)
     _fit(draft, each, value)
     return DraftField(each, value, None, "", None)
 

@@ -226,7 +226,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _format_of(filename: str | None) -> type[Encoder] | str:
+def _format_of(filename: str | None) -> type[Encoder] | Encoder | str:
     try:
         return "csv" if filename is None else format_for_path(filename)
     except UnknownNameError:

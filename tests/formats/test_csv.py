@@ -1,9 +1,10 @@
-"""CSV and TSV: tablib's bytes, every option, every refusal."""
+"""CSV and TSV: tablib's bytes, every option, every refusal, and the files for Excel."""
 
 from __future__ import annotations
 
 import copy
 import csv
+import inspect
 import io
 import itertools
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from async_export.errors import ConfigurationError, EncodeError
 from async_export.formats import CSVEncoder, Encoder, TSVEncoder
+from async_export.formats._excel import ExcelCSVEncoder, ExcelTSVEncoder
+from async_export.formats._formulas import FormulaGuard
 from async_export.types import Column, Record
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(',;\t"\r\n \0=')).filter(
@@ -227,3 +230,145 @@ def test_copies_of_one_encoder_do_not_mix() -> None:
     first_bytes += first.encode([["3", "3"]])
     assert first_bytes == b"a;b\r\n1;1\r\n3;3\r\n"
     assert second_bytes == b"a;b\r\n2;2\r\n"
+
+
+CELLS = TEXT | st.none() | st.integers() | st.floats() | st.booleans()
+
+
+@given(st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[CELLS] * width), max_size=8)))
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", " "])
+def test_all_quoted_as_by_csv(end: str, delimiter: str, records: list[tuple[object, ...]]) -> None:
+    """With ``QUOTE_ALL`` any cells give the bytes of the csv module."""
+    width = len(records[0]) if records else 1
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=end, delimiter=delimiter)
+    writer.writerows([["a"] * width, *records])
+    encoder = CSVEncoder(quoting=csv.QUOTE_ALL, lineterminator=end, delimiter=delimiter)
+    expected = file.getvalue().encode()
+    assert export(encoder, ["a"] * width, records) == expected
+    assert export(encoder, ["a"] * width, records, range(1, len(records))) == expected
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_no_columns(quoting: int) -> None:
+    """Records without cells are lines all the same, however they are cut."""
+    encoder = CSVEncoder(quoting=quoting, header=False)
+    assert export(encoder, [], [[], []]) == export(encoder, [], [[], []], [1]) == b"\r\n\r\n"
+
+
+@given(datasets(), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
+def test_escaped_cells(
+    dataset: tuple[list[str], list[list[str | None]], list[int]], quoting: int
+) -> None:
+    """Formulas are disarmed before cells are quoted, in any batches, and counted."""
+    headers, records, cuts = dataset
+    guard = FormulaGuard("escape")
+    guard.begin([Column("a", header) for header in headers])
+    safe = guard.records(records)
+    plain = export(CSVEncoder(quoting=quoting), guard.headers(headers), safe)
+    encoder = CSVEncoder(quoting=quoting, formula_policy="escape")
+    assert export(encoder, headers, records, cuts) == plain
+    assert encoder.escaped == guard.escaped
+    assert export(CSVEncoder(quoting=quoting), headers, records) == plain or plain.count(b"'")
+
+
+def test_escaped_exactly() -> None:
+    """Cells and headers get an apostrophe, and ``begin`` counts anew."""
+    encoder = CSVEncoder(formula_policy="escape")
+    records: list[Record] = [["-5", "=1", None], [-5, "a\n=2,=3", "x"]]
+    expected = b"n,'=b,c\r\n-5,'=1,\r\n-5,\"a\n'=2,'=3\",x\r\n"
+    for _ in range(2):
+        assert export(encoder, ["n", "=b", "c"], records) == expected
+        assert encoder.escaped == 2
+    raw = CSVEncoder()
+    assert b"'" not in export(raw, ["n", "=b", "c"], records)
+    assert raw.escaped == 0
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC])
+def test_rejected_formulas(quoting: int) -> None:
+    """A formula is an error with its column, one in a header a matter of configuration."""
+    encoder = CSVEncoder(formula_policy="reject", quoting=quoting)
+    with pytest.raises(EncodeError, match=r"column 'b': a cell .* formula") as caught:
+        export(encoder, ["a", "b"], [["1", "-5"], ["2", "=secret"]])
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="column '=b': a header"):
+        export(encoder, ["a", "=b"], [])
+    with pytest.raises(ConfigurationError, match="formula_policy"):
+        CSVEncoder(formula_policy="prefix")  # type: ignore[arg-type]  # what users do
+
+
+def test_titles_and_footers() -> None:
+    """They stand around all else, as wide as the records, and hold cells of any type."""
+    encoder = CSVEncoder(bom=True, encoding="utf-8", formula_policy="escape")
+    columns = [Column(name, name) for name in "abc"]
+    made = encoder.begin(columns, [["Report, 2024"], [], [None, 5, "=x"]])
+    made += encoder.encode([["1", "2", "3"]]) + encoder.end([["Sum", -5.5]])
+    assert made.decode("utf-8-sig") == (
+        '"Report, 2024",,\r\n,,\r\n,5,\'=x\r\na,b,c\r\n1,2,3\r\nSum,-5.5,\r\n'
+    )
+    assert encoder.escaped == 1
+    bare = TSVEncoder(header=False)
+    assert bare.begin(columns[:1], [["T"]]) + bare.end([[None]]) == b'T\r\n""\r\n'
+    assert CSVEncoder.with_titles
+    assert TSVEncoder.with_titles
+
+
+def test_wide_titles() -> None:
+    """A title or footer with more cells than there are columns is refused."""
+    encoder = CSVEncoder()
+    with pytest.raises(ConfigurationError, match="2 cells, and there are 1 columns"):
+        encoder.begin([Column("a", "a")], [["x", "y"]])
+    encoder.begin([Column("a", "a")])
+    with pytest.raises(ConfigurationError, match="2 cells"):
+        encoder.end([["x", "y"]])
+
+
+def test_copy_writes_no_apostrophes() -> None:
+    """COPY serves only where cells are written as they are and quoted when they must be."""
+    assert CSVEncoder().copy_form() is not None
+    assert TSVEncoder().copy_form() is not None
+    for encoder in (
+        CSVEncoder(formula_policy="escape"),
+        CSVEncoder(formula_policy="reject"),
+        TSVEncoder(formula_policy="escape"),
+        CSVEncoder(quoting=csv.QUOTE_ALL),
+        ExcelCSVEncoder(),
+        ExcelTSVEncoder(),
+    ):
+        assert encoder.copy_form() is None
+
+
+@pytest.mark.parametrize(
+    ("encoder", "delimiter"),
+    [
+        (CSVEncoder.excel(), ","),
+        (CSVEncoder.excel(delimiter=";"), ";"),
+        (ExcelCSVEncoder(), ","),
+        (ExcelCSVEncoder(delimiter=";"), ";"),
+        (ExcelCSVEncoder.excel(delimiter=";"), ";"),
+        (TSVEncoder.excel(), "\t"),
+        (ExcelTSVEncoder(), "\t"),
+    ],
+)
+def test_excel(encoder: CSVEncoder, delimiter: str) -> None:
+    """Files for Excel have a mark, quotes around all cells, and no formulas."""
+    made = export(encoder, ["a", "é"], [["=1", None], ['"', -5]], [1])
+    expected = "\ufeff'a'|'é'\r\n'\0=1'|''\r\n'`'|'-5'\r\n"
+    expected = expected.replace("'", '"').replace("`", '""').replace("|", delimiter)
+    assert made == expected.replace("\0", "'").encode()
+    assert encoder.escaped == 1
+
+
+def test_excel_options() -> None:
+    """The options for Excel can be changed one by one, and are named like those of CSV."""
+    encoder = CSVEncoder.excel(bom=False, quoting=csv.QUOTE_MINIMAL, header=False)
+    assert export(encoder, ["a"], [["=1"], ["2"]]) == b"'=1\r\n2\r\n"
+    assert type(TSVEncoder.excel()) is TSVEncoder
+    for encoder_class, plain in ((ExcelCSVEncoder, CSVEncoder), (ExcelTSVEncoder, TSVEncoder)):
+        assert list(inspect.signature(encoder_class).parameters) == list(
+            inspect.signature(plain).parameters
+        )
+        assert encoder_class.name == f"{plain.name}-excel"
+        assert encoder_class.extension == plain.extension

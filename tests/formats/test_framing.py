@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naming import named
 
 from async_export.formats import CSVEncoder, Encoder, JSONLinesEncoder, TSVEncoder, pieces_of
 from async_export.formats._framing import Framing, JSONLinesFraming, LineFraming
@@ -99,7 +100,7 @@ class Shouting(CSVEncoder):
         (Shouting(), False),
         (JSONLinesEncoder(ensure_ascii=True), False),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_copy_can_carry(encoder: Encoder, carried: bool) -> None:
     """COPY carries what it writes itself, and nobody's overridden methods."""

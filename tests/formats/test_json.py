@@ -7,19 +7,21 @@ import datetime as dt
 import enum
 import itertools
 import json
+import sys
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import tablib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_export.errors import ConfigurationError, EncodeError
+from async_export.errors import ConfigurationError, EncodeError, MissingDependencyError
 from async_export.formats import Encoder, JSONEncoder, JSONLinesEncoder
-from async_export.types import Column, Kind, Record
+from async_export.types import Column, Kind, Record, UnrepresentableText
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = (
@@ -48,6 +50,22 @@ class Color(enum.Enum):
 
     RED = 1
     NONE = float("nan")
+
+
+class Letter(str, enum.Enum):  # noqa: UP042 - whose str is not its value
+    """Text that is no plain str."""
+
+    A = "a"
+
+
+ZONES = [
+    None,
+    dt.UTC,
+    ZoneInfo("UTC"),
+    ZoneInfo("Asia/Kolkata"),
+    dt.timezone(dt.timedelta(seconds=-30)),
+    ZoneInfo("Europe/Paris"),
+]
 
 
 @st.composite
@@ -223,3 +241,128 @@ def test_copies_of_one_encoder_do_not_mix() -> None:
     parts += [first.encode([[2]]), first.end()]
     assert b"".join(parts) == b'[{"a": 1}, {"a": 2}]'
     assert second.encode([[3]]) + second.end() == b'{"b": 3}]'
+
+
+SPECIAL = (
+    st.floats()
+    | st.sampled_from([Color.RED, Color.NONE, Letter.A, UnrepresentableText("infinity")])
+    | st.datetimes(timezones=st.sampled_from(ZONES))
+    | st.times(timezones=st.sampled_from(ZONES))
+    | st.dictionaries(st.integers() | st.floats() | st.booleans() | st.none(), st.floats())
+)
+HEADERS = TEXT | st.text(st.sampled_from('"\\\x00\n\x1f{}é '), max_size=3)
+
+
+@st.composite
+def typed_datasets(draw: st.DrawFn) -> tuple[list[str], list[list[Any]], list[int]]:
+    """Draw as `datasets` does, with cells of one type and None in most columns."""
+    headers = draw(st.lists(HEADERS, min_size=1, max_size=4, unique=True))
+    kinds = [st.floats(), st.datetimes(timezones=st.just(dt.UTC)), TEXT, st.integers()]
+    columns = [draw(st.sampled_from([CELLS | SPECIAL, *kinds])) for _ in headers]
+    record = st.tuples(*[st.none() | cells for cells in columns]).map(list)
+    records = draw(st.lists(record, max_size=8))
+    return headers, records, sorted(draw(st.lists(st.integers(0, len(records)), max_size=4)))
+
+
+@given(typed_datasets())
+def test_compact_values(dataset: tuple[list[str], list[list[Any]], list[int]]) -> None:
+    """Compact JSON has the values of the other, no spaces, and the same bytes in any batches."""
+    headers, records, cuts = dataset
+    compact = export(JSONEncoder(compact=True), headers, records, cuts)
+    plain = json.loads(export(JSONEncoder(), headers, records))
+    assert json.loads(compact) == plain
+    assert list(map(repr, json.loads(compact))) == list(map(repr, plain))
+    lines = export(JSONLinesEncoder(compact=True), headers, records, cuts)
+    assert compact == b"[" + b",".join(lines.split(b"\n")[:-1]) + b"]"
+    assert compact == export(JSONEncoder(compact=True), headers, records)
+
+
+@given(typed_datasets())
+def test_compact_names(dataset: tuple[list[str], list[list[Any]], list[int]]) -> None:
+    """A header that msgspec takes for no name changes nothing in the other columns."""
+    headers, records, _ = dataset
+    longer = [[*record, 1] for record in records]
+    lines = export(JSONLinesEncoder(compact=True), headers, records)
+    with_quote = export(JSONLinesEncoder(compact=True), [*headers, '"last"'], longer)
+    assert with_quote == lines.replace(b"}\n", b',"\\"last\\"":1}\n')
+
+
+def test_compact_bytes() -> None:
+    """Without spaces, and floats in their shortest form."""
+    records: list[Record] = [[1, "é", 1e16], [None, True, float("nan")], ["", [1, 2], 0.1]]
+    expected = """\
+{"id":1,"N":"é","f":1e16}
+{"id":null,"N":true,"f":"nan"}
+{"id":"","N":[1,2],"f":0.1}
+"""
+    assert export(JSONLinesEncoder(compact=True), ["id", "N", "f"], records).decode() == expected
+    assert export(JSONEncoder(compact=True), ["a"], [[1], [2]], [1]) == b'[{"a":1},{"a":2}]'
+    assert export(JSONEncoder(compact=True), ["a"], []) == b"[]"
+    assert export(JSONEncoder(compact=True), [], [[], []]) == b"[{},{}]"
+    assert export(JSONLinesEncoder(compact=True), [], [[], []]) == b"{}\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (10**300, str(10**300)),
+        (Decimal("1.10"), '"1.10"'),
+        (Decimal("NaN"), '"NaN"'),
+        (uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+        (dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC), '"2020-01-02T03:04:05.000006+00:00"'),
+        (dt.datetime(1800, 1, 2, tzinfo=ZONES[-1]), '"1800-01-02T00:00:00+00:09:21"'),
+        (dt.time(1, 2, tzinfo=dt.UTC), '"01:02:00+00:00"'),
+        (float("-inf"), '"-inf"'),
+        ({"a": [float("inf"), dt.date(1, 2, 3)]}, '{"a":["inf","0001-02-03"]}'),
+        (Letter.A, '"a"'),
+        (UnrepresentableText("infinity"), '"infinity"'),
+    ],
+)
+def test_compact_cells(cell: Any, expected: str) -> None:
+    """Each kind of cell has the value that it has otherwise."""
+    line = f'{{"a":{expected}}}\n'
+    assert export(JSONLinesEncoder(compact=True), ["a"], [[cell]]).decode() == line
+    assert export(JSONLinesEncoder(), ["a"], [[cell]]).decode().replace(" ", "") == line
+
+
+@pytest.mark.parametrize(
+    ("cell", "named"),
+    [
+        (b"secret", "bytes"),
+        (dt.timedelta(1), "timedelta"),
+        ({1, 2}, "set"),
+        ([object()], "object"),
+        ("secret \ud800", "surrogates"),
+        (["secret \ud800"], "surrogates"),
+    ],
+)
+def test_compact_refuses_what_json_refuses(cell: object, named: str) -> None:
+    """Of what msgspec could write too, and with the same error."""
+    for encoder in (JSONEncoder(compact=True), JSONLinesEncoder(compact=True)):
+        with pytest.raises(EncodeError, match=f"column 'Second'.*{named}") as caught:
+            export(encoder, ["First", "Second"], [[1, 2], [float("nan"), cell]])
+        assert "secret" not in str(caught.value)
+
+
+def test_compact_options() -> None:
+    """Compact JSON is UTF-8, made in Python, needs an extra, and says so."""
+    for encoder_class in (JSONEncoder, JSONLinesEncoder):
+        assert encoder_class.extra == encoder_class().extra == ""
+        assert encoder_class(compact=True).extra == "fast"
+        with pytest.raises(ConfigurationError, match="ASCII"):
+            encoder_class(compact=True, ensure_ascii=True)
+        with pytest.raises(ConfigurationError, match="'A'"):
+            encoder_class(compact=True).begin([Column("a", "A"), Column("b", "A")])
+        with pytest.raises(EncodeError, match="surrogates"):
+            encoder_class(compact=True).begin([Column("a", "\ud800")])
+    assert JSONLinesEncoder().copy_form() is not None
+    assert JSONLinesEncoder(compact=True).copy_form() is None
+
+
+def test_compact_without_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The constructor tells what to install; plain JSON does not need it."""
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    for encoder_class in (JSONEncoder, JSONLinesEncoder):
+        with pytest.raises(MissingDependencyError, match=r"async_export\[fast\]"):
+            encoder_class(compact=True)
+        export(encoder_class(), ["a"], [[1]])

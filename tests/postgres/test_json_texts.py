@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from naming import named
 from test_texts import (
     ALL_TYPES,
     CLOCKS,
@@ -125,7 +126,7 @@ RENDERED: list[tuple[Widget, str, Sequence[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("widget", "type_", "texts"), RENDERED, ids=repr)
+@pytest.mark.parametrize(("widget", "type_", "texts"), RENDERED, ids=named)
 async def test_texts_of_widgets_are_strings(
     pg_connection: asyncpg.Connection, widget: Widget, type_: str, texts: Sequence[str]
 ) -> None:

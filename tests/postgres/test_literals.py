@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from naming import named
 from sqlalchemy import (
     JSON,
     REAL,
@@ -353,7 +354,7 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "type_"), VALUES, ids=repr)
+@pytest.mark.parametrize(("value", "type_"), VALUES, ids=named)
 async def test_a_value_is_what_its_parameter_is(
     connection: AsyncConnection, value: Any, type_: Any
 ) -> None:

@@ -25,6 +25,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from naming import named
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -572,7 +573,7 @@ UNKNOWN_ZONES = [
 ]
 
 
-@pytest.mark.parametrize("zone", UNKNOWN_ZONES, ids=repr)
+@pytest.mark.parametrize("zone", UNKNOWN_ZONES, ids=named)
 @pytest.mark.parametrize("format_", FORMATS)
 def test_zones_that_postgresql_lacks(zone: tzinfo, format_: str | None) -> None:
     """In a zone that PostgreSQL would take for another one there is no SQL."""
@@ -703,7 +704,7 @@ def test_texts_that_postgresql_cannot_hold(text: str) -> None:
         (sa.Text(), False, sa.types.NullType),
         (sa.Enum("a"), False, sa.types.NullType),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_types_of_columns(model: Any, is_text: bool, known: type) -> None:
     """A column is known as text if it is text in the database, whatever the model says."""
@@ -817,7 +818,7 @@ def test_columns_that_sqlalchemy_knows_are_not_guessed() -> None:
         assert AutoWidget().render_sql(sa.column("c", sqltype), "int4") is None
 
 
-@pytest.mark.parametrize(("widget", "text", "native"), KNOWN_FORMS, ids=repr)
+@pytest.mark.parametrize(("widget", "text", "native"), KNOWN_FORMS, ids=named)
 def test_which_types_have_a_form(widget: Widget, text: str, native: str) -> None:
     """These types have a text or a typed cell in SQL, and no others; ``==``: the same in both."""
     forms = {type_: widget.render_sql(VALUE, type_) for type_ in ALL_TYPES}
@@ -850,7 +851,7 @@ CONVERTED: list[tuple[Widget, Any, str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("widget", "model", "type_", "converted"), CONVERTED, ids=repr)
+@pytest.mark.parametrize(("widget", "model", "type_", "converted"), CONVERTED, ids=named)
 def test_what_sqlalchemy_converts(widget: Widget, model: Any, type_: str, converted: bool) -> None:
     """There is no SQL where the model's type makes another value, or has other dimensions."""
     column: Expression = sa.column("value", model)
@@ -873,7 +874,7 @@ def test_what_sqlalchemy_converts(widget: Widget, model: Any, type_: str, conver
         (ForeignKeyWidget(), False),
         (ForeignKeyWidget(item=JSONWidget()), True),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_where_sql_is_the_definition(widget: Widget, expected: bool) -> None:
     """A widget tells where the text of SQL is right although Python's may be another."""

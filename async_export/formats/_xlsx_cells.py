@@ -1,0 +1,374 @@
+"""Cells of a sheet as XML: the type of each, its style, and text that Excel reads as it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType
+from typing import Any, Final, Literal, TypeAlias
+
+from async_export.errors import EncodeError, FormatLimitError
+from async_export.formats._spreadsheets import cell_text, legal
+from async_export.formats._xlsx_styles import Styles
+from async_export.types import Cell, Column
+
+__all__ = ("MAX_TEXT", "CellWriter", "LongText", "column_name")
+
+MAX_TEXT: Final = 32_767
+"""Characters of a cell, counted in units of UTF-16."""
+
+LongText: TypeAlias = Literal["error", "cut"]
+"""What becomes of longer ones."""
+
+_EXACT_DIGITS: Final = 15
+"""Digits that Excel keeps of a number."""
+
+_FIRST_TEXT: Final = 10**_EXACT_DIGITS
+"""The first integer that has more."""
+
+_DAY_ZERO: Final = date(1899, 12, 30).toordinal()
+"""Day 0 of Excel's calendar, where it is right."""
+
+_FIRST_DAY: Final = date(1900, 3, 1).toordinal()
+"""Before that, Excel's calendar has a day that never was."""
+
+_DAY_SECONDS: Final = 86_400
+
+_MAX_EXPONENT: Final = 300
+"""Decimals beyond are more than a number of Excel's can be, or nearly so."""
+
+DATE_FORMAT: Final = "yyyy-mm-dd"
+DATETIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
+TIME_FORMAT: Final = "hh:mm:ss"
+DURATION_FORMAT: Final = "[h]:mm:ss"
+
+_SEPARATOR: Final = "\x1e"
+"""Put between the texts of a column, so that they are searched at once; XML cannot hold it."""
+
+_SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1d\x1f\ud800-\udfff\ufffe\uffff\n]|_x[0-9A-Fa-f]{4}_")
+"""What cannot stand in XML as it is, or would be read as something else; or breaks the line."""
+
+_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+"""An underscore that Excel would take for the start of an escaped character."""
+
+_EDGES = re.compile(rf"(?:^|{_SEPARATOR})[ \t]|[ \t](?:{_SEPARATOR}|$)")
+"""White space at the edges, which readers drop unless they are told to keep it."""
+
+
+def column_name(place: int) -> str:
+    """Give what a spreadsheet calls the column at *place*, from 0: ``A``, ``Z``, ``AA``."""
+    name = ""
+    place += 1
+    while place:
+        place, letter = divmod(place - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How values of a type are written.
+
+    Attributes:
+        write: Gives what stands in the cell: its attributes and content.
+        number_format: Their own number format; None if they have none.
+    """
+
+    write: Callable[[CellWriter, Any], str | None]
+    number_format: str | None = None
+
+
+class CellWriter:
+    """Writes the cells of one column.
+
+    Args:
+        place: Of the column, from 0.
+        column: The column.
+        styles: Those of the workbook.
+        long_text: What becomes of texts that are too long.
+        bold: Whether the cells are bold.
+    """
+
+    def __init__(
+        self, place: int, column: Column, styles: Styles, *, long_text: LongText, bold: bool = False
+    ) -> None:
+        self._cut = 0
+        self._column = column
+        self._long_text = long_text
+        self._start = f'<c r="{column_name(place)}'
+        # All of them now: numbers of styles must not depend on which is used first.
+        self._styles = {
+            number_format: _attribute(
+                styles.add(column.number_format or number_format, bold=bold, wrap=False)
+            )
+            for number_format in (None, DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT, DURATION_FORMAT)
+        }
+        self._wrapped = _attribute(styles.add(column.number_format, bold=bold, wrap=True))
+
+    def cells(self, rows: Sequence[str], values: Sequence[Cell]) -> list[str]:
+        """Give the cells of *values* in the *rows* of those numbers; nothing for None.
+
+        Raises:
+            EncodeError: a value has no text.
+            FormatLimitError: a text is too long.
+        """
+        types = {*map(type, values)}
+        has_none = NoneType in types
+        types.discard(NoneType)
+        if len(types) == 1:
+            fast = _FAST.get(types.pop())
+            written = None if fast is None else fast(self, rows, values, has_none)
+            if written is not None:
+                return written
+        return [self._cell(row, value) for row, value in zip(rows, values, strict=True)]
+
+    def _cell(self, row: str, value: Cell) -> str:
+        if value is None:
+            return ""
+        kind = _KINDS.get(type(value)) or _kind_of(value)
+        written = kind.write(self, value)
+        if written is None:
+            return self._text_cell(row, self._text_of(value))
+        return f'{self._start}{row}"{self._styles[kind.number_format]}{written}</c>'
+
+    def take_cut(self) -> int:
+        """Give how many cells were cut since the last time."""
+        cut, self._cut = self._cut, 0
+        return cut
+
+    # --- text -------------------------------------------------------------------------------
+
+    def _texts(self, rows: Sequence[str], texts: Sequence[str], has_none: bool) -> list[str] | None:
+        """Give cells of text, if none of them needs a closer look."""
+        some = [text for text in texts if text is not None] if has_none else texts
+        joined = _SEPARATOR.join(some)
+        if (
+            _SPECIAL.search(joined) is not None
+            or _EDGES.search(joined) is not None
+            or joined.count(_SEPARATOR) >= len(some)
+            or (len(joined) > MAX_TEXT // 2 and max(map(len, some)) > MAX_TEXT // 2)
+        ):
+            return None
+        start, tail = self._start, f'"{self._styles[None]} t="inlineStr"><is><t>'
+        if has_none:
+            return [
+                "" if text is None else f"{start}{row}{tail}{text}</t></is></c>"
+                for row, text in zip(rows, texts, strict=True)
+            ]
+        return [
+            f"{start}{row}{tail}{text}</t></is></c>" for row, text in zip(rows, texts, strict=True)
+        ]
+
+    def _text_cell(self, row: str, text: str) -> str:
+        if len(text) > MAX_TEXT // 2:
+            text = self._fitting(text)
+        style = self._wrapped if "\n" in text or "\r" in text else self._styles[None]
+        space = ' xml:space="preserve"' if text != text.strip() else ""
+        start = f'{self._start}{row}"{style} t="inlineStr"><is><t{space}>'
+        return f"{start}{_escaped(text)}</t></is></c>"
+
+    def _fitting(self, text: str) -> str:
+        """Give a *text* that fits, or refuse it."""
+        units = text.encode("utf-16-le", "surrogatepass")
+        if len(units) <= 2 * MAX_TEXT:
+            return text
+        if self._long_text == "error":
+            raise FormatLimitError(
+                f"column {self._column.header!r}: a text of more than {MAX_TEXT:,} characters; "
+                "XLSXEncoder(long_text='cut') cuts such texts and counts them"
+            )
+        self._cut += 1
+        return units[: 2 * MAX_TEXT].decode("utf-16-le", "ignore")
+
+    def _text_of(self, value: Cell) -> str:
+        try:
+            return cell_text(value)
+        except Exception as error:
+            reason = f"a value without a text ({type(error).__name__})"
+            raise EncodeError(f"column {self._column.header!r}: {reason}") from error
+
+    # --- numbers and dates --------------------------------------------------------------------
+
+    def _integers(
+        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+    ) -> list[str] | None:
+        some = [value for value in values if value is not None] if has_none else values
+        if max(some) >= _FIRST_TEXT or min(some) <= -_FIRST_TEXT:
+            return None
+        return self._numbers(rows, values, has_none)
+
+    def _floats(
+        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+    ) -> list[str] | None:
+        if not math.isfinite(sum(filter(None, values))):
+            return None
+        return self._numbers(rows, values, has_none)
+
+    def _numbers(self, rows: Sequence[str], values: Sequence[Any], has_none: bool) -> list[str]:
+        """Give cells of numbers whose ``repr`` is what Excel reads."""
+        start, tail = self._start, f'"{self._styles[None]}><v>'
+        if has_none:
+            return [
+                "" if value is None else f"{start}{row}{tail}{value!r}</v></c>"
+                for row, value in zip(rows, values, strict=True)
+            ]
+        return [
+            f"{start}{row}{tail}{value!r}</v></c>" for row, value in zip(rows, values, strict=True)
+        ]
+
+    def _booleans(self, rows: Sequence[str], values: Sequence[Any], _has_none: bool) -> list[str]:
+        start, tail = self._start, f'"{self._styles[None]} t="b"><v>'
+        return [
+            "" if value is None else f"{start}{row}{tail}{'1' if value else '0'}</v></c>"
+            for row, value in zip(rows, values, strict=True)
+        ]
+
+    def _dates(
+        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+    ) -> list[str] | None:
+        return self._days(rows, values, has_none, DATE_FORMAT)
+
+    def _datetimes(
+        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+    ) -> list[str] | None:
+        return self._days(rows, values, has_none, DATETIME_FORMAT)
+
+    def _days(
+        self, rows: Sequence[str], values: Sequence[Any], has_none: bool, number_format: str
+    ) -> list[str] | None:
+        some = [value for value in values if value is not None] if has_none else values
+        if min(value.toordinal() for value in some) < _FIRST_DAY:
+            return None
+        start, tail = self._start, f'"{self._styles[number_format]}><v>'
+        serial = _date_serial if number_format == DATE_FORMAT else _datetime_serial
+        return [
+            "" if value is None else f"{start}{row}{tail}{serial(value)}</v></c>"
+            for row, value in zip(rows, values, strict=True)
+        ]
+
+    def _decimals(
+        self, rows: Sequence[str], values: Sequence[Any], _has_none: bool
+    ) -> list[str] | None:
+        texts = ["" if value is None else str(value) for value in values]
+        # Neither long ones, nor exponents, nor what is no number.
+        if max(map(len, texts)) > _EXACT_DIGITS or not set("".join(texts)) <= _PLAIN_DIGITS:
+            return None
+        start, tail = self._start, f'"{self._styles[None]}><v>'
+        return [
+            f"{start}{row}{tail}{text}</v></c>" if text else ""
+            for row, text in zip(rows, texts, strict=True)
+        ]
+
+
+def _attribute(style: int) -> str:
+    """Give the attribute of a style, empty for the default one."""
+    return f' s="{style}"' if style else ""
+
+
+_PLAIN_DIGITS: Final = frozenset("0123456789.-")
+
+
+def _escaped(text: str) -> str:
+    """Give *text* for the content of an element, so that Excel reads it as it is."""
+    if "_x" in text:
+        text = _ESCAPED.sub("_x005F_", text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return legal(text).replace("\r", "_x000D_")
+
+
+def _number(value: str) -> str:
+    return f"><v>{value}</v>"
+
+
+def _integer(_: CellWriter, value: int) -> str | None:
+    return _number(int.__repr__(value)) if -_FIRST_TEXT < value < _FIRST_TEXT else None
+
+
+def _float(_: CellWriter, value: float) -> str | None:
+    return _number(float.__repr__(value)) if math.isfinite(value) else None
+
+
+def _decimal(_: CellWriter, value: Decimal) -> str | None:
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
+        return None
+    _, digits, _ = value.as_tuple()
+    significant = "".join(map(str, digits)).strip("0")
+    return _number(str(value)) if len(significant) <= _EXACT_DIGITS else None
+
+
+def _boolean(_: CellWriter, value: bool) -> str:
+    return f' t="b"><v>{int(value)}</v>'
+
+
+def _date_serial(value: date) -> int:
+    return value.toordinal() - _DAY_ZERO
+
+
+def _datetime_serial(value: datetime) -> float:
+    seconds = value.hour * 3600 + value.minute * 60 + value.second
+    part = (seconds + value.microsecond / 1e6) / _DAY_SECONDS
+    return value.toordinal() - _DAY_ZERO + part
+
+
+def _date(_: CellWriter, value: date) -> str | None:
+    return _number(str(_date_serial(value))) if value.toordinal() >= _FIRST_DAY else None
+
+
+def _datetime(_: CellWriter, value: datetime) -> str | None:
+    return _number(repr(_datetime_serial(value))) if value.toordinal() >= _FIRST_DAY else None
+
+
+def _time(_: CellWriter, value: time) -> str | None:
+    if value.tzinfo is not None:
+        return None
+    seconds = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
+    return _number(repr(seconds / _DAY_SECONDS))
+
+
+def _duration(_: CellWriter, value: timedelta) -> str | None:
+    # Excel shows no negative ones.
+    return _number(repr(value.total_seconds() / _DAY_SECONDS)) if value.days >= 0 else None
+
+
+def _other(_writer: CellWriter, _value: Any) -> None:
+    """Write what Excel has no type for as text."""
+
+
+_KINDS: Final[dict[type, _Kind]] = {
+    bool: _Kind(_boolean),
+    int: _Kind(_integer),
+    float: _Kind(_float),
+    Decimal: _Kind(_decimal),
+    datetime: _Kind(_datetime, DATETIME_FORMAT),
+    date: _Kind(_date, DATE_FORMAT),
+    time: _Kind(_time, TIME_FORMAT),
+    timedelta: _Kind(_duration, DURATION_FORMAT),
+    str: _Kind(_other),
+}
+"""By type, how values are written that are no text; subclasses come before their bases."""
+
+
+def _kind_of(value: Any) -> _Kind:
+    """Find how a value of a subclass is written; an enum's member is shown as text."""
+    if isinstance(value, Enum):
+        return _KINDS[str]
+    return next((kind for base, kind in _KINDS.items() if isinstance(value, base)), _KINDS[str])
+
+
+_Fast: TypeAlias = Callable[[CellWriter, Sequence[str], Sequence[Any], bool], list[str] | None]
+
+_FAST: Final[dict[type, _Fast]] = {
+    str: CellWriter._texts,  # noqa: SLF001 - of this module
+    int: CellWriter._integers,  # noqa: SLF001 - of this module
+    float: CellWriter._floats,  # noqa: SLF001 - of this module
+    bool: CellWriter._booleans,  # noqa: SLF001 - of this module
+    Decimal: CellWriter._decimals,  # noqa: SLF001 - of this module
+    date: CellWriter._dates,  # noqa: SLF001 - of this module
+    datetime: CellWriter._datetimes,  # noqa: SLF001 - of this module
+}
+"""By the one type that a column has, what writes all its cells at once, unless one is unusual."""
