@@ -8,7 +8,17 @@ from typing import Any
 
 import openpyxl
 import pytest
-from library import AUTHORS, Author, Base, Book, BookResource, NumberResource, bytes_of, numbers
+from library import (
+    AUTHORS,
+    Author,
+    Base,
+    Book,
+    BookResource,
+    NumberResource,
+    bytes_of,
+    fill,
+    numbers,
+)
 from python_calamine import CalamineWorkbook
 from sqlalchemy import Column, Integer, MetaData, String, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,6 +28,12 @@ from async_export import ConfigurationError, ExportResult, Field, ModelResource,
 from async_export.fields import Field as AnyField
 
 TITLED_FORMATS = ("csv", "tsv", "html", "markdown", "xlsx", "ods")
+
+
+@pytest.fixture
+async def library(engine: AsyncEngine) -> AsyncEngine:
+    """The library, in each database."""
+    return await fill(engine)
 
 
 class ReportResource(NumberResource):

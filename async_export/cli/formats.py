@@ -11,7 +11,7 @@ __all__ = ("print_formats",)
 
 _HEADINGS = ("name", "extension", "content type", "streaming", "typed", "limits", "extra")
 
-_WIDTH = 140
+_WIDTH = 200
 """Columns of the table where there is no terminal."""
 
 
@@ -24,7 +24,9 @@ def print_formats(console: Console | None = None) -> None:
     console = console or Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    shown = Table(*_HEADINGS)
+    shown = Table()
+    for heading in _HEADINGS:
+        shown.add_column(heading, overflow="fold")
     for encoder in available_formats():
         shown.add_row(*_row(encoder))
     console.print(shown)

@@ -194,8 +194,7 @@ def _float(value: float) -> str | None:
 def _decimal(value: Decimal) -> str | None:
     if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
         return None
-    _, digits, _ = value.as_tuple()
-    significant = "".join(map(str, digits)).strip("0")
+    significant = "".join(map(str, value.as_tuple().digits)).strip("0")
     return _number(str(value)) if len(significant) <= _EXACT_DIGITS else None
 
 
