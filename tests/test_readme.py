@@ -125,7 +125,8 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 def test_options_table() -> None:
     """The table of options has every option, and no other."""
-    rows = re.findall(r"^\| (`[^|]+`) \| (?:yes)? ?\|", README, re.MULTILINE)
+    section = README.split("\n## Resources\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+`) \| (?:yes)? ?\|", section, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert named == {each.name for each in fields(ResourceOptions)}
 
