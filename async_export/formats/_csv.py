@@ -9,11 +9,12 @@ from typing import Any, Protocol, Self
 
 from async_export.errors import ConfigurationError, EncodeError
 from async_export.formats._copy_form import CopyForm
-from async_export.formats._csv_cells import joined_texts, padded, quoted, wholly_quoted
+from async_export.formats._csv_cells import joined_texts, quoted, wholly_quoted
 from async_export.formats._encoder import TitledEncoder
 from async_export.formats._formulas import FormulaGuard, FormulaPolicy, check_policy
 from async_export.formats._framing import LineFraming
 from async_export.formats._splicing import CSVSplice
+from async_export.formats._titles import padded
 from async_export.types import Cell, Column, Record
 
 __all__ = ("CSVEncoder",)

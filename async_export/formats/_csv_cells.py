@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from async_export.errors import ConfigurationError
-from async_export.types import Cell, Record
+from async_export.types import Cell
 
-__all__ = ("joined_texts", "padded", "quoted", "quoted_column", "wholly_quoted")
+__all__ = ("joined_texts", "quoted", "quoted_column", "wholly_quoted")
 
 
 def joined_texts(cells: Sequence[Cell], separator: str = "") -> tuple[Sequence[str], str]:
@@ -52,16 +51,3 @@ def wholly_quoted(texts: Sequence[str], joined: str) -> Sequence[str]:
 def quoted_column(cells: Sequence[Cell], delimiter: str) -> Sequence[str]:
     """Give the cells of one column as ``QUOTE_MINIMAL`` writes them."""
     return quoted(*joined_texts(cells), delimiter)
-
-
-def padded(records: Sequence[Record], width: int) -> list[Record]:
-    """Give titles or footers with empty cells at the end, so that they are as wide as the others.
-
-    Raises:
-        ConfigurationError: one of them is wider.
-    """
-    for record in records:
-        if len(record) > width:
-            message = f"a title or footer has {len(record)} cells, and there are {width} columns"
-            raise ConfigurationError(message)
-    return [[*record, *[None] * (width - len(record))] for record in records]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from async_export.errors import ConfigurationError
-from async_export.formats._csv_cells import padded
 from async_export.formats._encoder import TitledEncoder
 from async_export.formats._formulas import FormulaPolicy, check_policy
 from async_export.formats._markup import MarkupCells
+from async_export.formats._titles import padded
 from async_export.types import Column, Kind, Record
 
 __all__ = ("MarkdownEncoder",)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from async_export.errors import FormatLimitError
-from async_export.formats._csv_cells import padded
 from async_export.formats._encoder import SheetEncoder
 from async_export.formats._spreadsheets import MAX_SHEET_ROWS, SheetNames, cell_text
+from async_export.formats._titles import padded
 from async_export.formats._zip import Compressor, ZipWriter
 from async_export.types import CellForm, Column, Kind, Record
 

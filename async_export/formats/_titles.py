@@ -1,0 +1,23 @@
+"""Titles and footers: records that are no rows of the export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from async_export.errors import ConfigurationError
+from async_export.types import Record
+
+__all__ = ("padded",)
+
+
+def padded(records: Sequence[Record], width: int) -> list[Record]:
+    """Give titles or footers with empty cells at the end, so that they are as wide as the others.
+
+    Raises:
+        ConfigurationError: one of them is wider.
+    """
+    for record in records:
+        if len(record) > width:
+            message = f"a title or footer has {len(record)} cells, and there are {width} columns"
+            raise ConfigurationError(message)
+    return [[*record, *[None] * (width - len(record))] for record in records]
