@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -90,6 +91,8 @@ def _ours(name: str, against: str = "", *modules: str, most_rows: int | None = N
     )
 
 
+_ZSTD: Final = () if sys.version_info >= (3, 14) else ("backports.zstd",)
+
 CASES: Final = {
     "write-csv": _ours("csv", "hand-csv"),
     "write-json": _ours("json", "dump-json"),
@@ -101,10 +104,11 @@ CASES: Final = {
     "write-markdown": _ours("markdown"),
     "write-yaml": _ours("yaml", "tablib-yaml", "yaml", most_rows=20_000),
     "write-sql": _ours("sql", "tablib-sql"),
+    "write-postgresql": _ours("postgresql"),
     "write-parquet": _ours("parquet", "pyarrow-parquet", "pyarrow.parquet"),
     "write-arrow": _ours("arrow", "pyarrow-arrow", "pyarrow.ipc"),
     "write-csv.gz": _ours("csv.gz", "hand-csv.gz"),
-    "write-csv.zst": _ours("csv.zst", "hand-csv.zst"),
+    "write-csv.zst": _ours("csv.zst", "hand-csv.zst", *_ZSTD),
     "write-csv.zip": _ours("csv.zip", "hand-csv.zip"),
 }
 """Our own writers by key; each is compared with the usual library for its format."""

@@ -419,7 +419,7 @@ def test_several_have_one_result(sqlite: str, capfd: pytest.CaptureFixture[str])
     """The result tells of each sheet."""
     arguments = ["table", "book", "cheap", "--db", sqlite, "-o", "-", "-f", "csv", "--json"]
     assert run(arguments) == 0
-    told = json.loads(capfd.readouterr().err)
+    told = json.loads(capfd.readouterr().err.splitlines()[-1])
     assert {name: each["rows"] for name, each in told["sheets"].items()} == {"book": 3, "cheap": 1}
 
 

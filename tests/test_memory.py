@@ -152,7 +152,7 @@ MANY = pytest.mark.parametrize("many", [40_000, pytest.param(300_000, marks=pyte
 
 
 @MANY
-@pytest.mark.parametrize("name", ["csv", "json"])
+@pytest.mark.parametrize("name", ["csv", "json", "xlsx", "ods", "html", "csv.gz", "csv.zip"])
 def test_iterables_are_flat(postgres_url: str, name: str, many: int) -> None:
     """Exporting many times as many rows of an iterable takes no more memory."""
     assert growth(postgres_url, "public", f"iterable {name}", many) < 8 * MEBIBYTE

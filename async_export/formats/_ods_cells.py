@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from async_export.errors import ConfigurationError, EncodeError
+from async_export.formats._exact import decimal_text, float_text, integer_text, of_type
 from async_export.formats._ods_formats import UnknownFormatError, data_style
 from async_export.formats._spreadsheets import cell_text, legal
 from async_export.types import Cell, Column
 
 __all__ = ("CellWriter", "Styles")
 
-_EXACT_DIGITS: Final = 15
-"""Digits that spreadsheets keep of a number."""
-
-_FIRST_TEXT: Final = 10**_EXACT_DIGITS
-"""The first integer that has more."""
-
 _FIRST_YEAR: Final = 1583
 """From here on, the calendar of LibreOffice is that of Python."""
-
-_MAX_EXPONENT: Final = 300
-"""Decimals beyond are more than a number can be, or nearly so."""
 
 _USUAL_FORMATS: Final = {
     date: "yyyy-mm-dd",
@@ -149,7 +139,7 @@ class CellWriter:
     def _cell(self, value: Cell) -> str:
         if value is None:
             return "<table:table-cell/>"
-        write = _WRITERS.get(type(value)) or _writer_of(value)
+        write = of_type(_WRITERS, value)
         written = write(value)
         if written is None:
             return self._text_cell(self._text_of(value))
@@ -183,19 +173,8 @@ def _number(text: str) -> str:
     return f' office:value-type="float" office:value="{text}"><text:p>{text}'
 
 
-def _integer(value: int) -> str | None:
-    return _number(int.__repr__(value)) if -_FIRST_TEXT < value < _FIRST_TEXT else None
-
-
-def _float(value: float) -> str | None:
-    return _number(float.__repr__(value)) if math.isfinite(value) else None
-
-
-def _decimal(value: Decimal) -> str | None:
-    if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
-        return None
-    significant = "".join(map(str, value.as_tuple().digits)).strip("0")
-    return _number(str(value)) if len(significant) <= _EXACT_DIGITS else None
+def _number_of(text: str | None) -> str | None:
+    return None if text is None else _number(text)
 
 
 def _boolean(value: bool) -> str:
@@ -246,9 +225,9 @@ _Write: TypeAlias = Callable[[Any], str | None]
 
 _WRITERS: Final[dict[type, _Write]] = {
     bool: _boolean,
-    int: _integer,
-    float: _float,
-    Decimal: _decimal,
+    int: lambda value: _number_of(integer_text(value)),
+    float: lambda value: _number_of(float_text(value)),
+    Decimal: lambda value: _number_of(decimal_text(value)),
     datetime: _datetime,
     date: _date,
     time: _time,
@@ -256,10 +235,3 @@ _WRITERS: Final[dict[type, _Write]] = {
     str: _other,
 }
 """By type, what writes values that are no text; subclasses come before their bases."""
-
-
-def _writer_of(value: Any) -> _Write:
-    """Find what writes a value of a subclass; an enum's member is shown as text."""
-    if isinstance(value, Enum):
-        return _other
-    return next((write for base, write in _WRITERS.items() if isinstance(value, base)), _other)

@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
 from types import NoneType
 from typing import Any, Final, Literal, TypeAlias
 
 from async_export.errors import EncodeError, FormatLimitError
+from async_export.formats._exact import (
+    FIRST_INEXACT,
+    MAX_DIGITS,
+    decimal_text,
+    float_text,
+    integer_text,
+    of_type,
+)
 from async_export.formats._spreadsheets import cell_text, legal
 from async_export.formats._xlsx_styles import Styles
 from async_export.types import Cell, Column
@@ -25,12 +32,6 @@ MAX_TEXT: Final = 32_767
 LongText: TypeAlias = Literal["error", "cut"]
 """What becomes of longer ones."""
 
-_EXACT_DIGITS: Final = 15
-"""Digits that Excel keeps of a number."""
-
-_FIRST_TEXT: Final = 10**_EXACT_DIGITS
-"""The first integer that has more."""
-
 _DAY_ZERO: Final = date(1899, 12, 30).toordinal()
 """Day 0 of Excel's calendar, where it is right."""
 
@@ -38,9 +39,6 @@ _FIRST_DAY: Final = date(1900, 3, 1).toordinal()
 """Before that, Excel's calendar has a day that never was."""
 
 _DAY_SECONDS: Final = 86_400
-
-_MAX_EXPONENT: Final = 300
-"""Decimals beyond are more than a number of Excel's can be, or nearly so."""
 
 DATE_FORMAT: Final = "yyyy-mm-dd"
 DATETIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
@@ -130,7 +128,7 @@ class CellWriter:
     def _cell(self, row: str, value: Cell) -> str:
         if value is None:
             return ""
-        kind = _KINDS.get(type(value)) or _kind_of(value)
+        kind = of_type(_KINDS, value)
         written = kind.write(self, value)
         if written is None:
             return self._text_cell(row, self._text_of(value))
@@ -198,7 +196,7 @@ class CellWriter:
         self, rows: Sequence[str], values: Sequence[Any], has_none: bool
     ) -> list[str] | None:
         some = [value for value in values if value is not None] if has_none else values
-        if max(some) >= _FIRST_TEXT or min(some) <= -_FIRST_TEXT:
+        if max(some) >= FIRST_INEXACT or min(some) <= -FIRST_INEXACT:
             return None
         return self._numbers(rows, values, has_none)
 
@@ -256,7 +254,7 @@ class CellWriter:
     ) -> list[str] | None:
         texts = ["" if value is None else str(value) for value in values]
         # Neither long ones, nor exponents, nor what is no number.
-        if max(map(len, texts)) > _EXACT_DIGITS or not set("".join(texts)) <= _PLAIN_DIGITS:
+        if max(map(len, texts)) > MAX_DIGITS or not set("".join(texts)) <= _PLAIN_DIGITS:
             return None
         start, tail = self._start, f'"{self._styles[None]}><v>'
         return [
@@ -285,19 +283,8 @@ def _number(value: str) -> str:
     return f"><v>{value}</v>"
 
 
-def _integer(_: CellWriter, value: int) -> str | None:
-    return _number(int.__repr__(value)) if -_FIRST_TEXT < value < _FIRST_TEXT else None
-
-
-def _float(_: CellWriter, value: float) -> str | None:
-    return _number(float.__repr__(value)) if math.isfinite(value) else None
-
-
-def _decimal(_: CellWriter, value: Decimal) -> str | None:
-    if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
-        return None
-    significant = "".join(map(str, value.as_tuple().digits)).strip("0")
-    return _number(str(value)) if len(significant) <= _EXACT_DIGITS else None
+def _number_of(text: str | None) -> str | None:
+    return None if text is None else _number(text)
 
 
 def _boolean(_: CellWriter, value: bool) -> str:
@@ -340,9 +327,9 @@ def _other(_writer: CellWriter, _value: Any) -> None:
 
 _KINDS: Final[dict[type, _Kind]] = {
     bool: _Kind(_boolean),
-    int: _Kind(_integer),
-    float: _Kind(_float),
-    Decimal: _Kind(_decimal),
+    int: _Kind(lambda _, value: _number_of(integer_text(value))),
+    float: _Kind(lambda _, value: _number_of(float_text(value))),
+    Decimal: _Kind(lambda _, value: _number_of(decimal_text(value))),
     datetime: _Kind(_datetime, DATETIME_FORMAT),
     date: _Kind(_date, DATE_FORMAT),
     time: _Kind(_time, TIME_FORMAT),
@@ -350,13 +337,6 @@ _KINDS: Final[dict[type, _Kind]] = {
     str: _Kind(_other),
 }
 """By type, how values are written that are no text; subclasses come before their bases."""
-
-
-def _kind_of(value: Any) -> _Kind:
-    """Find how a value of a subclass is written; an enum's member is shown as text."""
-    if isinstance(value, Enum):
-        return _KINDS[str]
-    return next((kind for base, kind in _KINDS.items() if isinstance(value, base)), _KINDS[str])
 
 
 _Fast: TypeAlias = Callable[[CellWriter, Sequence[str], Sequence[Any], bool], list[str] | None]
