@@ -27,10 +27,15 @@ from async_export import (
     ModelResource,
     Resource,
     RowError,
+    WorkbookResult,
+    WorkbookStream,
     depends,
+    export_workbook,
     maybe_await,
     resource_factory,
+    stream_workbook,
 )
+from async_export.formats import CSVEncoder
 from async_export.types import Record
 from async_export.widgets import CharWidget, ManyToManyWidget, Widget
 
@@ -240,6 +245,35 @@ async def ways_out(engine: AsyncEngine) -> None:
         assert_type(record, Record)
     assert_type(await resource.explain("csv"), Explanation)
     resource.check()
+
+
+class ReportResource(PlainResource):
+    """Titles by a plain hook, footers by an async one."""
+
+    def title_records(self, **kwargs: Any) -> list[list[str]]:
+        """Give a title."""
+        return [["Books"]]
+
+    async def footer_records(self, result: ExportResult, **kwargs: Any) -> list[list[int]]:
+        """Give the number of rows."""
+        return [[result.rows]]
+
+
+async def workbooks(engine: AsyncEngine) -> None:
+    """Export several resources into one file."""
+    resources = {
+        "Books": PlainResource(engine, headers=lambda field: field.name.upper()),
+        "Report": ReportResource(engine),
+    }
+    result = await export_workbook(resources, "library.xlsx", tenant=7)
+    assert_type(result, WorkbookResult)
+    assert_type(result.sheets["Books"], ExportResult)
+    assert_type(result.rows, int)
+    async with stream_workbook(resources, CSVEncoder.excel(delimiter=";")) as stream:
+        assert_type(stream, WorkbookStream)
+        async for chunk in stream:
+            assert_type(chunk, bytes)
+    assert_type(stream.result, WorkbookResult)
 
 
 async def targets(resource: Resource) -> None:

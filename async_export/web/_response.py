@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import Encoder, available_formats, format_for_path
 from async_export.resources import Resource
-from async_export.streams import ExportStream
+from async_export.streams import ByteStream
 from async_export.web._disposition import content_disposition, safe_file_name
 
 __all__ = ("ExportResponse",)
@@ -47,11 +47,12 @@ class ExportResponse(Response):
     the export wait. A HEAD request gets the headers, and nothing is exported.
 
     Args:
-        resource: What is exported.
+        resource: What is exported, or a stream of it, as `stream_workbook` gives one; for a stream
+            the arguments that make it are left out here.
         format: Name of a format, or an encoder; by default by the extension of `filename`, else
             csv.
         filename: What the browser saves the file as: cleaned, and with the format's extension;
-            by default the resource's display name.
+            by default the resource's display name, ``export`` for a stream.
         queryset: A select or an iterable; by default what ``get_queryset`` gives.
         fields: Names or headers of the fields to export, in order; by default all.
         status_code: Status of the response.
@@ -66,7 +67,7 @@ class ExportResponse(Response):
 
     def __init__(
         self,
-        resource: Resource,
+        resource: Resource | ByteStream[Any],
         format: str | type[Encoder] | Encoder | None = None,  # noqa: A002 - the field's word
         filename: str | None = None,
         queryset: Any = None,
@@ -77,19 +78,22 @@ class ExportResponse(Response):
         background: BackgroundTask | None = None,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(resource, Resource):
+        if isinstance(resource, ByteStream):
+            if kwargs or any(each is not None for each in (format, queryset, fields)):
+                raise ConfigurationError("a stream has its format, queryset, fields and keywords")
+            stream, name = resource, "export"
+        elif isinstance(resource, Resource):
+            chosen = _format_of(filename) if format is None else format
+            stream = resource.stream(chosen, queryset, fields=fields, **kwargs)
+            name = resource.get_display_name().replace("/", "-")  # a name, not a path
+        else:
             raise ConfigurationError("ExportResponse takes a resource: BookResource(engine)")
-        stream = resource.stream(
-            _format_of(filename) if format is None else format, queryset, fields=fields, **kwargs
-        )
         self.status_code = status_code
         self.background = background
         self.media_type = stream.content_type
         self._stream = stream
         self._started = False
-        if filename is None:
-            filename = resource.get_display_name().replace("/", "-")  # a name, not a path
-        self._init_headers(headers or {}, filename)
+        self._init_headers(headers or {}, name if filename is None else filename)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the export; called by the server."""
@@ -108,7 +112,7 @@ class ExportResponse(Response):
         if self.background is not None and not head:
             await self.background()
 
-    async def _send_chunks(self, stream: ExportStream, send: Send) -> None:
+    async def _send_chunks(self, stream: ByteStream[Any], send: Send) -> None:
         try:
             async with stream:
                 await self._start(send)

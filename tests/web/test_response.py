@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import logging
 import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import anyio
 import httpx
+import openpyxl
 import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -29,6 +31,7 @@ from async_export import (
     Resource,
     RowError,
     UnknownNameError,
+    stream_workbook,
 )
 from async_export.web import ExportResponse
 
@@ -377,6 +380,47 @@ def test_file_name(asked: str | None, expected: str) -> None:
     """The file is called as asked, as far as that is safe, or after the resource."""
     made = ExportResponse(NumberResource(), "csv", asked)
     assert made.headers["content-disposition"] == expected
+
+
+async def _get(response: ExportResponse) -> httpx.Response:
+    """Get a response as a client does."""
+    transport = httpx.ASGITransport(response)
+    async with httpx.AsyncClient(transport=transport, base_url="http://books") as client:
+        return await client.get("/")
+
+
+async def test_workbooks_are_sent() -> None:
+    """A stream of several resources is sent as one file."""
+
+    class Given(NumberResource):
+        def get_queryset(self) -> Any:
+            return ROWS[:2]
+
+    resources = {"A": Given(), "B": Given()}
+    got = await _get(ExportResponse(stream_workbook(resources, "xlsx"), filename="library"))
+    assert got.headers["content-disposition"].startswith('attachment; filename="library.xlsx"')
+    assert "spreadsheetml" in got.headers["content-type"]
+    assert openpyxl.load_workbook(io.BytesIO(got.content)).sheetnames == ["A", "B"]
+    got = await _get(ExportResponse(stream_workbook(resources, "csv")))
+    assert got.headers["content-disposition"].startswith('attachment; filename="export.csv.zip"')
+    with pytest.raises(ConfigurationError, match="a stream has its format"):
+        ExportResponse(stream_workbook(resources, "csv"), format="csv")
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type"),
+    [
+        ("numbers.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ("numbers.csv.gz", "application/gzip"),
+        ("numbers.parquet", "application/vnd.apache.parquet"),
+    ],
+)
+async def test_binary_files_are_sent(filename: str, content_type: str) -> None:
+    """The file's name chooses the format, packed ones included."""
+    got = await _get(ExportResponse(NumberResource(), filename=filename, queryset=ROWS))
+    assert got.headers["content-type"] == content_type
+    assert f'filename="{filename}"' in got.headers["content-disposition"]
+    assert got.content
 
 
 def test_display_name_is_no_path() -> None:
