@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from async_export.postgres.embedded import EmbeddedPostgres
-from benchmarks.bounds import FIGURES, FORMAT_FIGURES, Verdict, judge
+from benchmarks.bounds import FIGURES, FORMAT_FIGURES, XLSX_FIGURES, Figure, Verdict, judge
 from benchmarks.case import Job
 from benchmarks.expected import expected_files
 from benchmarks.report import as_json, as_markdown, verdicts_as_markdown
@@ -51,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     results = _measure(_suites(options), options.rows)
-    figures = FORMAT_FIGURES if options.what == "formats" else FIGURES
-    verdicts = judge(results, options.slack, figures) if options.check else []
+    verdicts = judge(results, options.slack, _figures(options)) if options.check else []
     _tell(results, verdicts, options.output, charts=not options.quick)
     return _exit_code(results, verdicts, check=options.check)
 
@@ -132,8 +131,14 @@ def _suites(options: argparse.Namespace) -> list[Suite]:
     if options.what == "scaling":
         return [scale_rows(rows, rounds, only=only), scale_columns(rows, rounds, only=only), *more]
     if options.quick:
-        more.append(write(rows // 5, fewer, quick=True, only=only))
+        more.append(write(max(1, rows // 5), fewer, quick=True, only=only))
     return [compare(rows, rounds, quick=options.quick, only=only), *more]
+
+
+def _figures(options: argparse.Namespace) -> Sequence[Figure]:
+    if options.what == "formats":
+        return FORMAT_FIGURES
+    return (*FIGURES, *XLSX_FIGURES) if options.quick else FIGURES
 
 
 def _measure(suites: Sequence[Suite], rows: int) -> Results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -123,9 +123,14 @@ def _formats(results: Results) -> Any:
         ("µs of the processor for a row", f"MiB above the imports ({most:,} rows)"),
         strict=True,
     ):
-        bars = axes.barh(names, values, color=[_colour(job.case) for job, _, _ in found])
-        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=7)
-        _use_log(axes, "x")
+        bars = axes.barh(
+            *(names, [max(1, value) for value in values]),
+            color=[_colour(job.case) for job, _, _ in found],
+        )
+        labels = [f"{value:.3g}" if value >= 1 else "< 1" for value in values]
+        axes.bar_label(bars, labels, padding=3, fontsize=7)
+        _use_log(axes, "x", ticks=(1,))
+        axes.set_xlim(left=0.5)
         axes.margins(x=0.15, y=0.01)
         axes.set_xlabel(what)
     both[0].invert_yaxis()
@@ -210,13 +215,13 @@ def _axes(height: float, panels: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _use_log(axes: Any, which: str) -> None:
-    """Scale an axis by logarithms, and write plain numbers on it."""
+def _use_log(axes: Any, which: str, ticks: Sequence[int] = (1, 2, 5)) -> None:
+    """Scale an axis by logarithms, and write plain numbers on it: *ticks* times powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(LogLocator(subs=ticks))
     axis.set_major_formatter(lambda value, _: _short(value))
     axis.set_minor_formatter(NullFormatter())
 

@@ -183,6 +183,8 @@ def _writers(results: Results, jobs: Sequence[Job]) -> str:
     """Write what each writer takes, on the most rows that it wrote, format by format."""
     head = ("format", "tool", "CPU s", "ratio", "peak MiB", "above imports", "first byte", "MB")
     most = {job.case: job for job in sorted(jobs, key=lambda job: job.rows)}
+    most_rows = max((job.rows for job in jobs), default=0)
+    most_rounds = max((len(results.of(job)) for job in most.values()), default=0)
     ordered = sorted(
         most.values(),
         key=lambda job: (FORMATS.index(CASES[job.case].format), _per_row_cpu(results, job)),
@@ -190,9 +192,9 @@ def _writers(results: Results, jobs: Sequence[Job]) -> str:
     lines = [
         [
             CASES[job.case].format,
-            _tool(results, job, jobs),
+            _tool(results, job, most_rows, most_rounds),
             _number(results.cpu(job), 2),
-            _of_yardstick(results, job),
+            _of_yardstick(results, job, jobs),
             _mebibytes(results.median(job, "peak")),
             _mebibytes(results.median(job, "above")),
             _percent(results.median(job, "first_share")),
@@ -209,19 +211,25 @@ def _per_row_cpu(results: Results, job: Job) -> float:
     return inf if seconds is None else seconds / job.rows
 
 
-def _tool(results: Results, job: Job, jobs: Iterable[Job]) -> str:
-    """Name a writer, and how many rows or rounds there were if fewer than of the others."""
+def _tool(results: Results, job: Job, most_rows: int, most_rounds: int) -> str:
+    """Name a writer, and how many rows or rounds there were if fewer than of others."""
     case, rounds = CASES[job.case], len(results.of(job))
-    title = f"**{case.title}**" if is_ours(job.case) else case.title
-    fewer = [f"{job.rows:,} rows"] if job.rows < max(each.rows for each in jobs) else []
-    if 0 < rounds < max(len(results.of(each)) for each in jobs):
-        fewer.append(f"{rounds} rounds")
-    return f"{title} ({', '.join(fewer)})" if fewer else title
+    told = [f"**{case.title}**" if is_ours(job.case) else case.title]
+    if job.rows < most_rows:
+        told.append(f"{job.rows:,} rows")
+    if 0 < rounds < most_rounds:
+        told.append(f"{rounds} round{'s' if rounds > 1 else ''}")
+    return ", ".join(told)
 
 
-def _of_yardstick(results: Results, job: Job) -> str:
-    times = results.times(job)
-    return "" if times is None else f"{times:.2f} × {CASES[CASES[job.case].against].title}"
+def _of_yardstick(results: Results, job: Job, jobs: Iterable[Job]) -> str:
+    """Give the ratio to the yardstick; on fewer rows, if it cannot write as many."""
+    title = CASES[CASES[job.case].against].title if CASES[job.case].against else ""
+    for each in (job, *(other for other in jobs if other.case == job.case)):
+        if (times := results.times(each)) is not None:
+            rows = f", {each.rows:,} rows" if each.rows < job.rows else ""
+            return f"{times:.2f} × {title}{rows}"
+    return ""
 
 
 def _size(results: Results, job: Job) -> str:
@@ -318,7 +326,7 @@ def _percent(value: float | None) -> str:
 
 
 def _mebibytes(value: float | None) -> str:
-    return "" if value is None else f"{value / _MEBIBYTE:.0f}"
+    return "" if value is None else f"{round(value / _MEBIBYTE)}"
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

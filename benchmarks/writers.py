@@ -50,7 +50,8 @@ def _encode(name: str) -> Write:
         encoder, columns = make_encoder(name), _columns()
         if encoder.cells == "native":
             kinds = [column.type.kind for column in columns]
-            rows = with_text(rows, *(kinds.index(kind) for kind in {*kinds} - encoder.natives))
+            others = [place for place, kind in enumerate(kinds) if kind not in encoder.natives]
+            rows = with_text(rows, *others) if others else rows
         file.write(encoder.begin(columns))
         while batch := list(islice(rows, _BATCH)):
             file.write(encoder.encode(batch))

@@ -210,25 +210,33 @@ def _styles(styles: Styles) -> bytes:
     ).encode()
 
 
+_FROZEN, _BELOW = 2, 2
+"""How LibreOffice counts: a split that is frozen, and the pane below it."""
+
+
 def _settings(sheets: Sequence[Sheet]) -> bytes:
     """Say how many rows of each sheet stay in view."""
+    frozen = [sheet for sheet in sheets if sheet.header_row]
     views = "".join(
         f"<config:config-item-map-entry config:name={quoteattr(sheet.name)}>"
-        f"{_item('VerticalSplitMode', 'short', 2)}"
+        f"{_item('ActiveSplitRange', 'short', _BELOW)}"
+        f"{_item('HorizontalSplitMode', 'short', 0)}"
+        f"{_item('VerticalSplitMode', 'short', _FROZEN)}"
+        f"{_item('HorizontalSplitPosition', 'int', 0)}"
         f"{_item('VerticalSplitPosition', 'int', sheet.header_row)}"
-        f"{_item('ActiveSplitRange', 'short', 2)}"
+        f"{_item('PositionTop', 'int', 0)}"
         f"{_item('PositionBottom', 'int', sheet.header_row)}"
         "</config:config-item-map-entry>"
-        for sheet in sheets
-        if sheet.header_row
+        for sheet in frozen
     )
+    active = _item("ActiveTable", "string", frozen[0].name) if frozen else ""
     return (
         f'{_DECLARATION}<office:document-settings {_NAMESPACES} office:version="1.3">'
         '<office:settings><config:config-item-set config:name="ooo:view-settings">'
         '<config:config-item-map-indexed config:name="Views"><config:config-item-map-entry>'
         f"{_item('ViewId', 'string', 'view1')}"
         f'<config:config-item-map-named config:name="Tables">{views}'
-        "</config:config-item-map-named></config:config-item-map-entry>"
+        f"</config:config-item-map-named>{active}</config:config-item-map-entry>"
         "</config:config-item-map-indexed></config:config-item-set></office:settings>"
         "</office:document-settings>"
     ).encode()

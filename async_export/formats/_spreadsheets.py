@@ -21,6 +21,9 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\]")
 """What the name of a sheet cannot hold."""
 
+_EDGES = re.compile(r"^[\s']+|[\s']+\Z")
+"""What it cannot begin or end with, and blanks."""
+
 _RESERVED = frozenset({"history"})
 """Names that Excel keeps for itself."""
 
@@ -52,7 +55,7 @@ class SheetNames:
 
         Names differ if they do so without regard to case.
         """
-        name = legal(_FORBIDDEN.sub("-", wanted)).translate(_ONE_LINE).strip("'")
+        name = legal(_FORBIDDEN.sub("-", wanted)).translate(_ONE_LINE).strip("' ")
         name = _shortened(name, "") or "Sheet"
         found, number = name, 1
         while found.lower() in self._taken:
@@ -69,4 +72,4 @@ def _shortened(name: str, ending: str) -> str:
     """Give *name* and *ending* within the limit, which Excel counts in units of UTF-16."""
     room = _MAX_NAME - len(ending)
     kept = name.encode("utf-16-le")[: 2 * room].decode("utf-16-le", "ignore")
-    return f"{kept.strip()}{ending}".strip()
+    return _EDGES.sub("", kept) + ending

@@ -38,7 +38,8 @@ class XLSXEncoder(SpreadsheetEncoder):
     bool                    a logical value
     date, datetime          a date; ISO text before March 1900, where Excel's calendar is
                             wrong. Of an aware datetime the wall time that it shows
-    time, timedelta         a time or duration; text if with an offset, or negative
+    time, timedelta         a time or duration; text if with an offset, negative, or of more
+                            than 2,958,465 days
     str                     text, never a formula or link
     others                  their text, as in text formats
     ======================  ==============================================================

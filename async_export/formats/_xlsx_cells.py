@@ -40,6 +40,12 @@ _FIRST_DAY: Final = date(1900, 3, 1).toordinal()
 
 _DAY_SECONDS: Final = 86_400
 
+_LAST_MOMENT: Final = 2_958_465 + 86_399 / _DAY_SECONDS
+"""The last second of 9999. What rounds to the day after is an error to Excel and to readers."""
+
+_LAST_TIME: Final = 86_399.999
+"""The last second of a day that readers, which round to milliseconds, do not take for the next."""
+
 DATE_FORMAT: Final = "yyyy-mm-dd"
 DATETIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
 TIME_FORMAT: Final = "hh:mm:ss"
@@ -48,14 +54,11 @@ DURATION_FORMAT: Final = "[h]:mm:ss"
 _SEPARATOR: Final = "\x1e"
 """Put between the texts of a column, so that they are searched at once; XML cannot hold it."""
 
-_SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1d\x1f\ud800-\udfff\ufffe\uffff\n]|_x[0-9A-Fa-f]{4}_")
-"""What cannot stand in XML as it is, or would be read as something else; or breaks the line."""
+_SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1d\x1f\ud800-\udfff\ufffe\uffff\n]")
+"""What cannot stand in XML as it is, or breaks the line."""
 
 _ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """An underscore that Excel would take for the start of an escaped character."""
-
-_EDGES = re.compile(rf"(?:^|{_SEPARATOR})[ \t]|[ \t](?:{_SEPARATOR}|$)")
-"""White space at the edges, which readers drop unless they are told to keep it."""
 
 
 def column_name(place: int) -> str:
@@ -147,7 +150,9 @@ class CellWriter:
         joined = _SEPARATOR.join(some)
         if (
             _SPECIAL.search(joined) is not None
-            or _EDGES.search(joined) is not None
+            or _ESCAPED.search(joined) is not None
+            # White space at the edges, which readers drop unless they are told to keep it.
+            or _SEPARATOR.join(map(str.strip, some)) != joined
             or joined.count(_SEPARATOR) >= len(some)
             or (len(joined) > MAX_TEXT // 2 and max(map(len, some)) > MAX_TEXT // 2)
         ):
@@ -172,7 +177,7 @@ class CellWriter:
 
     def _fitting(self, text: str) -> str:
         """Give a *text* that fits, or refuse it."""
-        units = text.encode("utf-16-le", "surrogatepass")
+        units = legal(text).encode("utf-16-le")
         if len(units) <= 2 * MAX_TEXT:
             return text
         if self._long_text == "error":
@@ -298,7 +303,8 @@ def _date_serial(value: date) -> int:
 def _datetime_serial(value: datetime) -> float:
     seconds = value.hour * 3600 + value.minute * 60 + value.second
     part = (seconds + value.microsecond / 1e6) / _DAY_SECONDS
-    return value.toordinal() - _DAY_ZERO + part
+    serial = value.toordinal() - _DAY_ZERO + part
+    return min(serial, _LAST_MOMENT)
 
 
 def _date(_: CellWriter, value: date) -> str | None:
@@ -313,12 +319,13 @@ def _time(_: CellWriter, value: time) -> str | None:
     if value.tzinfo is not None:
         return None
     seconds = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
-    return _number(repr(seconds / _DAY_SECONDS))
+    return _number(repr(min(seconds, _LAST_TIME) / _DAY_SECONDS))
 
 
 def _duration(_: CellWriter, value: timedelta) -> str | None:
-    # Excel shows no negative ones.
-    return _number(repr(value.total_seconds() / _DAY_SECONDS)) if value.days >= 0 else None
+    serial = value.total_seconds() / _DAY_SECONDS
+    # Excel shows neither negative ones, nor what its calendar does not reach.
+    return _number(repr(serial)) if 0 <= serial <= _LAST_MOMENT else None
 
 
 def _other(_writer: CellWriter, _value: Any) -> None:

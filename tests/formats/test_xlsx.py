@@ -1,6 +1,6 @@
 """XLSX: read back by openpyxl and calamine cell by cell, within every limit, cut anywhere."""
 
-# ruff: noqa: DTZ001 - spreadsheets have no zones
+# ruff: noqa: DTZ001, DTZ901 - spreadsheets have no zones
 
 from __future__ import annotations
 
@@ -34,7 +34,22 @@ from async_export.types import Column, Kind, LogicalType, Record, Unrepresentabl
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 HOSTILE = st.sampled_from(
-    ["=1+1", "@x", "_x000D_", "__x0041_", "a\r\nb", "\n", "\t", " a ", "<&>\"'", "]]>", "\x00\x1e"]
+    [
+        *(
+            "=1+1",
+            "@x",
+            "_x000D_",
+            "__x0041_",
+            "a\r\nb",
+            "\n",
+            "\t",
+            " a ",
+            "<&>\"'",
+            "]]>",
+            "\x00\x1e",
+        ),
+        *("\xa0", "\u3000a", "a\x85"),
+    ]
 )
 CELLS = (
     st.none()
@@ -117,6 +132,20 @@ def test_bytes_do_not_depend_on_batches_of_many_records() -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [" ", "\t", "\xa0", "\u3000a", "a\x85", "a\u2028", "\x1e", "a\x1e", "_x0041_", "_x", "", "\r"]
+    + [0, 10**15, -0.0, 1e308, float("nan"), True]
+    + [Decimal(text) for text in ("-0", "0E-10", "1E+5", "1.10", "123456789012345.6", "NaN")]
+    + [dt.date(1900, 2, 28), dt.date.max, dt.datetime.max, dt.datetime(1900, 2, 28, 23, 59, 59)],
+)
+def test_a_cell_is_the_same_in_any_company(value: Any) -> None:
+    """What is written at once, as columns of one type are, is what is written cell by cell."""
+    records = [[value], [value], [None], [[]], [value]]
+    made = export(records)
+    assert export(records, [1, 3, 4]) == export(records, [2, 4]) == made
+
+
+@pytest.mark.parametrize(
     ("value", "expected", "number_format"),
     [
         (1, 1, "General"),
@@ -148,10 +177,15 @@ def test_bytes_do_not_depend_on_batches_of_many_records() -> None:
             "yyyy-mm-dd hh:mm:ss",
         ),
         (dt.datetime(1066, 10, 14, 9), "1066-10-14 09:00:00", "General"),
+        (dt.datetime.max, dt.datetime(9999, 12, 31, 23, 59, 59), "yyyy-mm-dd hh:mm:ss"),
+        (dt.time.max, dt.time(23, 59, 59, 999000), "hh:mm:ss"),
         (dt.time(23, 59, 59), dt.time(23, 59, 59), "hh:mm:ss"),
         (dt.time(1, 2, tzinfo=dt.UTC), "01:02:00", "General"),
         (dt.timedelta(days=2, hours=3), dt.timedelta(days=2, hours=3), "[h]:mm:ss"),
         (dt.timedelta(-1), "-1 day, 0:00:00", "General"),
+        (dt.timedelta(2_958_465), dt.timedelta(2_958_465), "[h]:mm:ss"),
+        (dt.timedelta(2_958_466), "2958466 days, 0:00:00", "General"),
+        (dt.timedelta.max, "999999999 days, 23:59:59.999999", "General"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001", "General"),
         ([1, "a"], "1,a", "General"),
         (UnrepresentableText("infinity"), "infinity", "General"),
@@ -159,6 +193,7 @@ def test_bytes_do_not_depend_on_batches_of_many_records() -> None:
         ("007", "007", "General"),
         ("#N/A", "#N/A", "General"),
         ("  a  ", "  a  ", "General"),
+        ("\xa0a\u3000", "\xa0a\u3000", "General"),
         ("a\nb", "a\nb", "General"),
         ("a\x01b\ufffe", "a\ufffdb\ufffd", "General"),
         ("\ud800", "\ufffd", "General"),
@@ -346,6 +381,12 @@ def test_long_text(text: str) -> None:
     read = values_of(export([[text]], encoder=XLSXEncoder(long_text="cut")))[0][0]
     assert text.startswith(read)
     assert len(read.encode("utf-16-le")) in {2 * 32_767, 2 * 32_766}
+
+
+def test_what_is_replaced_counts_before_a_cut() -> None:
+    """A text that is cut keeps its illegal characters' replacements, as shorter ones do."""
+    cut = XLSXEncoder(long_text="cut")
+    assert values_of(export([["\ud83d\ude00" * 20_000]], encoder=cut)) == [("\ufffd" * 32_767,)]
 
 
 def test_values_without_text() -> None:
