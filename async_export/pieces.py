@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -32,6 +33,11 @@ FIRST_PIECE: Final = 16
 
 PIECE_BYTES: Final = 262_144
 """Bytes that are encoded together, from then on."""
+
+PIECE_SECONDS: Final = 0.002
+"""Seconds that encoding them may hold the event loop."""
+
+MICROSECOND: Final = 1e-6
 
 HUGE_CHUNK: Final = 1_048_576
 """Bytes of a chunk that are not worked on in the event loop."""
@@ -131,12 +137,14 @@ def _too_many(encoder: Encoder) -> FormatLimitError:
 async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
     unused = copy.copy(encoder)
     rows, encoded = FIRST_PIECE, 0
+    turns = Turns()
     async with aclosing(run.batches()) as batches:
         async for records in batches:
             done = 0
             # A batch is cut where its output would become long, as it does with wide rows.
             while done < len(records):
                 some = records[done : done + max(1, rows)]
+                began = time.perf_counter()
                 try:
                     piece = await in_thread_if_heavy(encoder, encoder.encode, some)
                 except EncodeError as error:
@@ -144,8 +152,12 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
                 done += len(some)
                 encoded += len(some)
                 rows = PIECE_BYTES * len(some) // max(len(piece), 1)
+                if not encoder.offload:
+                    spent = time.perf_counter() - began
+                    rows = min(rows, int(len(some) * PIECE_SECONDS / max(spent, MICROSECOND)))
                 run.batch_bytes += len(piece)
                 yield piece
+                await turns.give_when_due()
 
 
 async def _framed(run: Run, form: CopyForm) -> AsyncGenerator[bytes, None]:

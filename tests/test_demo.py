@@ -66,7 +66,7 @@ async def test_some_cities(postgres_url: str, tmp_path: Path) -> None:
             assert attempt in told
             assert "Every file has 2,000 cities" in told
             assert "class CityResource(ModelResource):" in told
-            for name in ("csv", "jsonl", "json"):
+            for name in ("csv", "jsonl", "json", "xlsx", "parquet"):
                 assert re.search(rf"{name} +│ rows +│ 2,000 │.* MiB", told)
         _compare(tmp_path / "async-export-demo")
     finally:
@@ -117,8 +117,9 @@ def test_all_cities(data: Path, tmp_path: Path) -> None:
     assert (child.returncode, complaints) == (0, "")
     assert "Every file has 234,908 cities" in told
     memory = [int(number) for number in re.findall(r"(\d+) MiB", told)]
-    assert len(memory) == 3
-    assert max(memory) < 200
+    assert len(memory) == 5
+    assert sorted(memory)[-2] < 200  # the most is of parquet, whose library is large
+    assert max(memory) < 400
     assert _processes_of(data) == []
 
 

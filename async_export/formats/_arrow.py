@@ -52,7 +52,7 @@ class ArrowEncoder(Encoder):
         self,
         *,
         compression: Compression | None = None,
-        batch_rows: int = 8_192,
+        batch_rows: int = 4_096,
         batch_bytes: int = 8_388_608,
         uuid: UUIDForm = "uuid",
     ) -> None:

@@ -33,6 +33,9 @@ _NAMESPACES: Final = " ".join(
     )
 )
 
+_SETTINGS_NAMESPACE: Final = 'xmlns:ooo="http://openoffice.org/2004/office"'
+"""LibreOffice looks for its settings under this name, and passes over them without it."""
+
 _CHARACTER_WIDTH: Final = 0.2
 """Centimetres that a character needs, more or less."""
 
@@ -231,7 +234,8 @@ def _settings(sheets: Sequence[Sheet]) -> bytes:
     )
     active = _item("ActiveTable", "string", frozen[0].name) if frozen else ""
     return (
-        f'{_DECLARATION}<office:document-settings {_NAMESPACES} office:version="1.3">'
+        f'{_DECLARATION}<office:document-settings {_NAMESPACES} {_SETTINGS_NAMESPACE} '
+        'office:version="1.3">'
         '<office:settings><config:config-item-set config:name="ooo:view-settings">'
         '<config:config-item-map-indexed config:name="Views"><config:config-item-map-entry>'
         f"{_item('ViewId', 'string', 'view1')}"

@@ -30,7 +30,7 @@ _SEPARATOR: Final = "\x1e"
 """Put between the texts of a column, so that they are searched at once; XML cannot hold it."""
 
 _SPECIAL = re.compile(
-    f"[&<>\x00-\x1d\x1f\ud800-\udfff\ufffe\uffff]|  |{_SEPARATOR} | {_SEPARATOR}|^ | $"
+    f"[&<>\x00-\x08\x0a-\x1d\x1f\ud800-\udfff\ufffe\uffff]|  |{_SEPARATOR} | {_SEPARATOR}|^ | $"
 )
 """What cannot stand in XML as it is, or is lost there."""
 
@@ -165,8 +165,8 @@ class CellWriter:
 def _line(text: str) -> str:
     """Give one line of text for a paragraph, with elements for what readers would drop."""
     text = legal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = _SPACES.sub(lambda found: f'<text:s text:c="{len(found[0])}"/>', text)
-    return text.replace("\t", "<text:tab/>")
+    # A tab stays as it is: most readers, LibreOffice among them, drop the element for it.
+    return _SPACES.sub(lambda found: f'<text:s text:c="{len(found[0])}"/>', text)
 
 
 def _number(text: str) -> str:

@@ -25,6 +25,9 @@ SAMPLE_LENGTH: Final = 262_144
 """Characters of XML after which no more of them wait."""
 
 _LEAST_WIDTH, _MOST_WIDTH, _FILTER_WIDTH = 8, 60, 3
+_MORE_OF_A_NAME: Final = 6
+"""Characters that the name of a month or weekday has more than ``mmmm``."""
+
 _MOST_LOOKED_AT: Final = 1_000
 
 
@@ -74,6 +77,10 @@ class Sheet:
         self.header_row = self.rows
         spare = _FILTER_WIDTH if filtered else 0
         self._widths = [_width(header) + spare for header in headers]
+
+    def widen(self, widths: Sequence[int]) -> None:
+        """Make the columns at least as wide as *widths*."""
+        self._widths = [max(both) for both in zip(self._widths, widths, strict=True)]
 
     def add_records(self, rows: Sequence[str], records: Sequence[Record]) -> None:
         """Add the *rows* of *records*, the first of which decide how wide the columns are."""
@@ -175,6 +182,8 @@ class SpreadsheetEncoder(SheetEncoder):
         if sheet.rows + len(footers) > MAX_SHEET_ROWS:
             made = self._roll_over(sheet)
             sheet = self._sheets[-1]
+        if sheet.rows + len(footers) > MAX_SHEET_ROWS:
+            raise _too_many_rows("footers")
         sheet.last_record_row = sheet.rows
         sheet.add(self._bold_rows(sheet, padded(footers, len(self._columns))))
         return made + self._close_sheet(sheet)
@@ -191,6 +200,9 @@ class SpreadsheetEncoder(SheetEncoder):
             headers = [column.header for column in self._columns]
             rows = self._bold_rows(sheet, [headers])
             sheet.add_headers(rows, headers, filtered=self.autofilter)
+        sheet.widen([_shown_width(column.number_format or "") for column in self._columns])
+        if sheet.rows > MAX_SHEET_ROWS:
+            raise _too_many_rows("titles")
         return started
 
     def _add(self, sheet: Sheet, records: Sequence[Record]) -> int:
@@ -270,6 +282,16 @@ def _width(value: object) -> int:
         return 0
     text = value if isinstance(value, str) else cell_text(value)
     return max(map(len, text[:_MOST_LOOKED_AT].split("\n")))
+
+
+def _shown_width(number_format: str) -> int:
+    """Give the characters of what a number format shows, more or less."""
+    written_out = number_format.lower().count("mmmm") + number_format.lower().count("dddd")
+    return len(number_format) + written_out * _MORE_OF_A_NAME
+
+
+def _too_many_rows(what: str) -> FormatLimitError:
+    return FormatLimitError(f"a sheet holds {MAX_SHEET_ROWS:,} rows, and there are more {what}")
 
 
 def _check_columns(columns: Sequence[Column]) -> None:

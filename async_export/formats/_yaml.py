@@ -68,7 +68,6 @@ class YAMLEncoder(Encoder):
     cells: CellForm = "native"
     natives = JSON_NATIVES | {Kind.BINARY}
     extra = "yaml"
-    offload = True
 
     def __init__(self) -> None:
         require("yaml", "the format yaml", self.extra)

@@ -340,5 +340,4 @@ def test_libreoffice_reads_it(tmp_path: Path) -> None:
         *("1500-01-01", "FALSE"),
     ]
     assert "table:formula" not in read
-    assert 'config:name="VerticalSplitPosition" config:type="int">1<' in read
     assert 'table:display-filter-buttons="true"' in read
