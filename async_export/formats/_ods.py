@@ -234,7 +234,7 @@ def _settings(sheets: Sequence[Sheet]) -> bytes:
     )
     active = _item("ActiveTable", "string", frozen[0].name) if frozen else ""
     return (
-        f'{_DECLARATION}<office:document-settings {_NAMESPACES} {_SETTINGS_NAMESPACE} '
+        f"{_DECLARATION}<office:document-settings {_NAMESPACES} {_SETTINGS_NAMESPACE} "
         'office:version="1.3">'
         '<office:settings><config:config-item-set config:name="ooo:view-settings">'
         '<config:config-item-map-indexed config:name="Views"><config:config-item-map-entry>'

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import copy
+import csv
 import datetime as dt
 import io
 import itertools
+import os
 import re
 import shutil
+import signal
 import subprocess
 import uuid
 import zipfile
@@ -81,6 +84,12 @@ def values_of(made: bytes, place: int = 0) -> list[list[Any]]:
 def part(made: bytes, name: str) -> str:
     """Give a part as text."""
     return zipfile.ZipFile(io.BytesIO(made)).read(name).decode()
+
+
+def kept(text: str) -> str:
+    """Give what a sheet keeps of a text: all but kinds of line breaks, and what XML cannot hold."""
+    text = re.sub("\r\n?", "\n", text)
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text)
 
 
 def texts_of(made: bytes) -> list[list[str]]:
@@ -164,11 +173,23 @@ def test_cells(value: Any, expected: Any) -> None:
 @settings(max_examples=80, deadline=None)
 def test_any_text_reads_back(texts: list[str]) -> None:
     """Text is what it was, spaces and tabs included; line breaks are of one kind."""
-    read = texts_of(export([[text, "end"] for text in texts]))[1:]
-    for text, row in zip(texts, read, strict=True):
-        expected = re.sub("\r\n?", "\n", text)
-        expected = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", expected)
-        assert row[0] == expected
+    made = export([[text, "end"] for text in texts])
+    expected = [[kept(text), "end"] for text in texts]
+    assert texts_of(made)[1:] == expected
+    assert values_of(made)[1:] == expected
+
+
+@given(st.lists(st.integers() | st.floats() | st.decimals(), min_size=1, max_size=8))
+@settings(max_examples=80, deadline=None)
+def test_any_number_reads_back(numbers: list[Any]) -> None:
+    """Numbers are what they were, or their digits as text if they would be rounded."""
+    read = values_of(export([[number, "end"] for number in numbers]))[1:]
+    for number, (value, _) in zip(numbers, read, strict=True):
+        if isinstance(value, float):
+            assert value == float(number)
+            assert isinstance(number, float) or Decimal(repr(value)) == number
+        else:
+            assert value == str(number) or Decimal(value) == number
 
 
 def test_the_sheet() -> None:
@@ -183,7 +204,10 @@ def test_the_sheet() -> None:
         "fo:font-weight" in styles.split(f'style:name="{header[1]}"')[1].split("</style:style>")[0]
     )
     assert "'Sheet1'.A1:'Sheet1'.C6" in content
-    assert 'config:name="VerticalSplitPosition" config:type="int">1<' in part(made, "settings.xml")
+    view = part(made, "settings.xml")
+    assert 'config:name="VerticalSplitPosition" config:type="int">1<' in view
+    declared = [name for _, name in ET.iterparse(io.StringIO(view), ["start-ns"])]
+    assert ("ooo", "http://openoffice.org/2004/office") in declared, "LibreOffice ignores the view"
 
 
 def test_options_of_the_sheet() -> None:
@@ -194,6 +218,15 @@ def test_options_of_the_sheet() -> None:
     assert values_of(made) == [[1.0]]
     assert "database-range" not in part(made, "content.xml")
     assert "VerticalSplit" not in part(made, "settings.xml")
+
+
+def test_another_compressor() -> None:
+    """It makes other bytes of the same sheet."""
+    pytest.importorskip("isal")
+    records = [[i, f"text {i}"] for i in range(300)]
+    made = export(records, encoder=ODSEncoder(compressor="isal"))
+    assert part(made, "content.xml") == part(export(records), "content.xml")
+    assert zipfile.ZipFile(io.BytesIO(made)).testzip() is None
 
 
 def test_titles_and_footers() -> None:
@@ -341,3 +374,86 @@ def test_libreoffice_reads_it(tmp_path: Path) -> None:
     ]
     assert "table:formula" not in read
     assert 'table:display-filter-buttons="true"' in read
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_keeps_text(tmp_path: Path) -> None:
+    """Any text is the same in LibreOffice, spaces, tabs and line breaks included."""
+    pieces = [" ", "  ", "\t", "\n", "\r\n", "a", "<", "&", "'", '"', "=", "\x00", "\x1e", "1", "é"]
+    texts = ["".join(each) for each in itertools.product(pieces, repeat=3)]
+    source = tmp_path / "made.ods"
+    source.write_bytes(export([[text, "end"] for text in texts]))
+    command = ["soffice", "--headless", f"-env:UserInstallation=file://{tmp_path}/profile"]
+    quoted_utf8 = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,true"
+    subprocess.run(
+        [*command, "--convert-to", quoted_utf8, "--outdir", str(tmp_path), str(source)],
+        check=True,
+        capture_output=True,
+        timeout=100,
+    )
+    with (tmp_path / "made.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file))[1:] == [[kept(text), "end"] for text in texts]
+
+
+_ASK_LIBREOFFICE = """
+import sys, time, uno
+from com.sun.star.beans import PropertyValue
+
+local = uno.getComponentContext()
+resolver = local.ServiceManager.createInstance("com.sun.star.bridge.UnoUrlResolver")
+for attempt in range(100):
+    try:
+        there = resolver.resolve(f"uno:pipe,name={sys.argv[1]};urp;StarOffice.ComponentContext")
+        break
+    except Exception:
+        time.sleep(0.2)
+desktop = there.ServiceManager.createInstance("com.sun.star.frame.Desktop")
+hidden = PropertyValue("Hidden", 0, True, 0)
+document = desktop.loadComponentFromURL(sys.argv[2], "_blank", 0, (hidden,))
+view = document.getCurrentController()
+for sheet in document.Sheets:
+    view.setActiveSheet(sheet)
+    print(sheet.Name, view.hasFrozenPanes(), view.getSplitRow())
+desktop.terminate()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_keeps_headers_in_view(tmp_path: Path) -> None:
+    """What is above the first record is frozen, in each sheet."""
+    python = shutil.which("python3", path="/usr/bin")
+    if python is None:
+        pytest.skip("LibreOffice has no Python")
+    probe = subprocess.run([python, "-c", "import uno"], check=False, capture_output=True)
+    if probe.returncode:
+        pytest.skip("LibreOffice has no Python")
+    encoder, columns = ODSEncoder(), columns_of("a", "b")
+    made = [encoder.begin_file(), encoder.begin_sheet("O'Neil & <x>", columns, [["T"], []])]
+    made += [encoder.encode([[1, 2]]), encoder.end_sheet(), encoder.begin_sheet("Two", columns)]
+    made += [encoder.encode([[3, 4]]), encoder.end_sheet(), encoder.end_file()]
+    source = tmp_path / "made.ods"
+    source.write_bytes(b"".join(made))
+    pipe = f"async_export_{uuid.uuid4().hex}"
+    office = subprocess.Popen(
+        [
+            *("soffice", "--headless", "--norestore", f"--accept=pipe,name={pipe};urp;"),
+            f"-env:UserInstallation=file://{tmp_path}/profile",
+        ],
+        start_new_session=True,
+    )
+    try:
+        asked = subprocess.run(
+            [python, "-c", _ASK_LIBREOFFICE, pipe, source.as_uri()],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert asked.stdout.splitlines() == ["O'Neil & <x> True 3", "Two True 1"], asked.stderr
+        office.wait(30)
+    finally:
+        if office.poll() is None:
+            os.killpg(office.pid, signal.SIGKILL)
+            office.wait()
