@@ -13,7 +13,7 @@ from async_export.errors import ConfigurationError, RowError, UnknownNameError
 from async_export.fields import Field
 from async_export.widgets import parse_timezone
 
-__all__ = ("ALL", "OnError", "ResourceOptions")
+__all__ = ("ALL", "Headers", "OnError", "ResourceOptions", "check_keywords")
 
 ALL: Final = "__all__"
 """Value of ``Meta.fields`` that stands for every column of the model."""
@@ -21,8 +21,22 @@ ALL: Final = "__all__"
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[RowError], Any]
 
 Headers: TypeAlias = Literal["name", "attribute", "label", "comment"] | Callable[[Field], Any]
+"""Where headers come from; a function gives one, or an awaitable of it."""
 
 _SHAPE = frozenset({"model", "fields", "exclude", "export_order", "widgets", "name", "load"})
+
+
+def check_keywords(kwargs: Iterable[str], owner: str) -> None:
+    """Refuse keywords of an export that are options, and would have no effect.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    options = {each.name for each in fields(ResourceOptions)}
+    for name in kwargs:
+        if name in options:
+            where = f"{owner}.Meta" if name in _SHAPE else f"{owner}(engine, {name}=…)"
+            raise ConfigurationError(f"{name} is an option, and goes into {where}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,18 @@ from async_export.formats import (
     pieces_of,
 )
 from async_export.records import Turns
+from async_export.results import ExportResult
 from async_export.run import Run
 from async_export.types import Column, Record
 
-__all__ = ("file_pieces", "in_thread_if_heavy", "sheet_pieces")
+__all__ = (
+    "counts_of",
+    "file_pieces",
+    "in_thread_if_heavy",
+    "made",
+    "refuse_too_many",
+    "sheet_pieces",
+)
 
 _T = TypeVar("_T")
 
@@ -72,23 +80,64 @@ def sheet_pieces(run: Run, encoder: SheetEncoder, name: str) -> AsyncGenerator[b
 
 async def in_thread_if_heavy(encoder: Encoder, method: Callable[..., bytes], *args: Any) -> bytes:
     """Call a method of *encoder*, in a worker thread if it may take long."""
-    is_heavy = encoder.offload or isinstance(encoder, PackingEncoder)
-    return await _call(method, *args, in_thread=is_heavy)
+    return await _call(method, *args, in_thread=_is_heavy(encoder))
+
+
+def counts_of(encoder: Encoder) -> tuple[int, int]:
+    """Give the cells so far that *encoder* escaped, and that it cut."""
+    # An encoder of somebody else's need not count.
+    return getattr(encoder, "escaped", 0), getattr(encoder, "cut", 0)
+
+
+def made(
+    run: Run,
+    encoder: Encoder,
+    before: tuple[int, int] = (0, 0),
+    *,
+    size: int = 0,
+    sha256: str = "",
+) -> ExportResult:
+    """Tell what *run* and *encoder* made.
+
+    Args:
+        run: The export.
+        encoder: The format.
+        before: What `counts_of` gave before the export.
+        size: Bytes of the output.
+        sha256: Digest of the output.
+    """
+    escaped, cut = counts_of(encoder)
+    return run.result(encoder.name, size, sha256, escaped=escaped - before[0], cut=cut - before[1])
+
+
+async def refuse_too_many(run: Run, encoder: Encoder) -> None:
+    """Refuse what the format cannot hold, if that is known beforehand.
+
+    Raises:
+        FormatLimitError: there are more rows than the format holds.
+    """
+    if encoder.max_rows is not None and await run.has_more_than(encoder.max_rows):
+        raise _too_many(encoder)
+
+
+def _is_heavy(encoder: Encoder) -> bool:
+    return encoder.offload or isinstance(encoder, PackingEncoder)
 
 
 async def _table_pieces(
     run: Run, encoder: Encoder, begin: Callable[..., bytes], end: Callable[..., bytes]
 ) -> AsyncGenerator[bytes, None]:
-    limit = encoder.max_rows
-    if limit is not None and await run.has_more_than(limit):
-        raise _too_many(encoder)
+    await refuse_too_many(run, encoder)
+    before = counts_of(encoder)
     with_titles = getattr(encoder, "with_titles", False)
     titles = [await run.titles()] if with_titles else []
-    yield await in_thread_if_heavy(encoder, begin, run.plan.columns, *titles)
+    # What an extra brings is imported there, which takes long the first time.
+    is_slow = _is_heavy(encoder) or bool(getattr(encoder, "extra", ""))
+    yield await _call(begin, run.plan.columns, *titles, in_thread=is_slow)
     async with aclosing(_packed_pieces(run, encoder)) as pieces:
         async for piece in pieces:
             yield piece
-    footers = [await run.footers(run.result(encoder.name))] if with_titles else []
+    footers = [await run.footers(made(run, encoder, before))] if with_titles else []
     yield await in_thread_if_heavy(encoder, end, *footers)
 
 
@@ -145,17 +194,19 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
             while done < len(records):
                 some = records[done : done + max(1, rows)]
                 began = time.perf_counter()
+                taken = getattr(encoder, "taken", 0)
                 try:
                     piece = await in_thread_if_heavy(encoder, encoder.encode, some)
                 except EncodeError as error:
                     raise _located(unused, run.plan.columns, some, encoded) or error from error
                 done += len(some)
                 encoded += len(some)
-                rows = PIECE_BYTES * len(some) // max(len(piece), 1)
+                size = max(len(piece), getattr(encoder, "taken", 0) - taken)
+                rows = PIECE_BYTES * len(some) // max(size, 1)
                 if not encoder.offload:
                     spent = time.perf_counter() - began
                     rows = min(rows, int(len(some) * PIECE_SECONDS / max(spent, MICROSECOND)))
-                run.batch_bytes += len(piece)
+                run.batch_bytes += size
                 yield piece
                 await turns.give_when_due()
 

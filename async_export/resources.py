@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, ClassVar, Self
@@ -32,7 +33,7 @@ from async_export.explain import Explanation, explain_plan
 from async_export.fields import DEPENDS, Field, split_path
 from async_export.formats import Encoder, format_for_path, make_encoder
 from async_export.hooks import default_hook, is_overridden, maybe_await
-from async_export.options import ALL, ResourceOptions
+from async_export.options import ALL, ResourceOptions, check_keywords
 from async_export.paths import column_at, has_attribute, key_names
 from async_export.plan import CellSpec
 from async_export.results import ExportResult
@@ -132,7 +133,7 @@ class Resource:
         """Give the fields to export: the selected ones in that order, or all.
 
         Args:
-            selected_fields: Names or headers of fields.
+            selected_fields: Names or column_names of fields.
 
         Raises:
             UnknownNameError: a selected field does not exist.
@@ -197,8 +198,9 @@ class Resource:
     def title_records(self, **kwargs: Any) -> Any:  # noqa: ARG002 - for overriding
         """Give records to stand above the header, such as what the report is called.
 
-        They may be shorter than the columns are. Formats made of nothing but rows (json, jsonl,
-        yaml, sql, parquet, arrow and a Dataset) leave them out.
+        A record is a list of cells, no longer than there are columns, or a dict of cells by the
+        names of fields, of which those that are not exported are left out. Formats made of
+        nothing but rows (json, jsonl, yaml, sql, parquet, arrow and a Dataset) have no titles.
 
         Args:
             **kwargs: The caller's keywords.
@@ -209,7 +211,7 @@ class Resource:
     def footer_records(self, result: ExportResult, **kwargs: Any) -> Any:  # noqa: ARG002 - for overriding
         """Give records to stand below the last one, such as totals.
 
-        They may be shorter than the columns are, and are left out where titles are.
+        They are records as titles are, and left out where these are.
 
         Args:
             result: What was made so far; its bytes are not told yet.
@@ -245,7 +247,7 @@ class Resource:
 
         Args:
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
-            fields: Names or headers of the fields to export, in order; by default all.
+            fields: Names or column_names of the fields to export, in order; by default all.
             **kwargs: Reach every hook, and the widgets.
 
         Raises:
@@ -277,7 +279,7 @@ class Resource:
             target: Where to write.
             format: Name of a format, or an encoder; by default by the path's extension.
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
-            fields: Names or headers of the fields to export, in order; by default all.
+            fields: Names or column_names of the fields to export, in order; by default all.
             overwrite: Whether an existing file may be replaced.
             **kwargs: Reach every hook, and the widgets.
 
@@ -305,7 +307,7 @@ class Resource:
         Args:
             format: Name of a format, or an encoder.
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
-            fields: Names or headers of the fields to export, in order; by default all.
+            fields: Names or column_names of the fields to export, in order; by default all.
             **kwargs: Reach every hook, and the widgets.
 
         Raises:
@@ -328,7 +330,7 @@ class Resource:
 
         Args:
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
-            fields: Names or headers of the fields to export, in order; by default all.
+            fields: Names or column_names of the fields to export, in order; by default all.
             **kwargs: Reach every hook, and the widgets.
 
         Yields:
@@ -359,7 +361,7 @@ class Resource:
         Args:
             format: Name of a format, or an encoder.
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
-            fields: Names or headers of the fields to export, in order; by default all.
+            fields: Names or column_names of the fields to export, in order; by default all.
             analyze: Whether PostgreSQL runs the statement and tells its own plan, with timings.
             **kwargs: Reach every hook, and the widgets.
 
@@ -414,16 +416,22 @@ class Resource:
     # --- inside -----------------------------------------------------------------------------
 
     def start_run(
-        self, encoder: Encoder, database: Database | None, kwargs: Mapping[str, Any]
+        self,
+        encoder: Encoder,
+        database: Database | None,
+        queryset: Any,
+        kwargs: Mapping[str, Any],
     ) -> AbstractAsyncContextManager[Run]:
         """Begin an export of this resource among others; called by `WorkbookStream`.
 
         Args:
             encoder: The format.
             database: The bind, open.
+            queryset: What is exported; None for what ``get_queryset`` gives.
             kwargs: The caller's keywords.
         """
-        return running(self._copy(), None, self._spec(encoder), None, kwargs, database=database)
+        spec = self._spec(encoder)
+        return running(self._copy(), queryset, spec, None, kwargs, database=database)
 
     def begin_run(self, run: Run, session: AsyncSession | None) -> None:
         """Receive the run that this copy serves; called by the run."""
@@ -481,6 +489,7 @@ class Resource:
         named = kwargs.pop("export_fields", None)
         if fields is not None and named is not None:
             raise ConfigurationError("export_fields is another name of fields; pass one of them")
+        check_keywords(kwargs, type(self).__name__)
         return running(self._copy(), queryset, spec, named if fields is None else fields, kwargs)
 
     def _form(self, encoder: Encoder | None = None) -> Any:
@@ -513,7 +522,7 @@ class Resource:
         if source == "comment":
             return getattr(column, "comment", None) or field.name
         label = None if column is None else column.info.get("label")
-        return field.name.replace("_", " ").strip().capitalize() if label is None else label
+        return re.sub("[_.]+", " ", field.name).strip().capitalize() if label is None else label
 
     def _column_at(self, attribute: str) -> Any:
         """Give the model's column that an attribute is; None if it is none."""

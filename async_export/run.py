@@ -23,6 +23,7 @@ from async_export.errors import (
     LimitError,
     RowError,
     SourceError,
+    UnknownNameError,
 )
 from async_export.fields import Field
 from async_export.hooks import Hooks, is_overridden, maybe_await
@@ -240,7 +241,7 @@ class Run:
     async def titles(self) -> Sequence[Record]:
         """Give the records that stand above the header."""
         records = await maybe_await(self.hooks.title_records(**self._kwargs))
-        return _checked_records("title_records", records)
+        return self._arranged("title_records", records)
 
     async def footers(self, result: ExportResult) -> Sequence[Record]:
         """Give the records that stand below the last one.
@@ -249,7 +250,26 @@ class Run:
             result: What was made so far.
         """
         records = await maybe_await(self.hooks.footer_records(result, **self._kwargs))
-        return _checked_records("footer_records", records)
+        return self._arranged("footer_records", records)
+
+    def _arranged(self, hook: str, records: Any) -> list[Record]:
+        """Give the records of a hook, with cells that come by name in their places."""
+        columns = [column.name for column in self.plan.columns]
+        given = records if isinstance(records, Sequence) else [None]
+        arranged: list[Record] = []
+        for record in given:
+            if isinstance(record, Mapping):
+                for name in record:
+                    if name not in self.hooks.fields:
+                        raise UnknownNameError("field", name, self.hooks.fields, hook)
+                arranged.append([record.get(name) for name in columns])
+            elif isinstance(record, Sequence) and not isinstance(record, str | bytes):
+                arranged.append(record)
+            else:
+                raise ConfigurationError(
+                    f"{hook} gives a list of records, which are lists of cells, or dicts by field"
+                )
+        return arranged
 
     async def has_more_than(self, rows: int) -> bool:
         """Tell whether there are more rows, as far as that is known without fetching them all."""
@@ -459,7 +479,7 @@ async def running(
         spec: Which cells are wanted.
         selected: The fields that the caller selected.
         kwargs: The caller's keywords.
-        database: The bind, where it is open already; it stays so.
+        database: The bind, where it is open already and decodes as the options say; it stays so.
     """
     async with AsyncExitStack() as stack:
         if hooks.bind is None or not _needs_database(hooks, queryset):
@@ -467,7 +487,6 @@ async def running(
         elif database is None:
             opened = open_database(hooks.bind, mapper_of(hooks.options.model))
             database = await stack.enter_async_context(opened)
-        if database is not None:
             decoding = database.decoding(hooks.options.on_unrepresentable)
             await stack.enter_async_context(decoding)
         run = Run(hooks, database, kwargs)
@@ -475,15 +494,6 @@ async def running(
         stack.push_async_callback(run.aclose)
         await run.prepare(queryset, selected, spec)
         yield run
-
-
-def _checked_records(hook: str, records: Any) -> Sequence[Record]:
-    """Refuse what a hook gave in place of records."""
-    if isinstance(records, Sequence) and all(
-        isinstance(each, Sequence) and not isinstance(each, str | bytes) for each in records
-    ):
-        return records
-    raise ConfigurationError(f"{hook} gives a list of records, which are lists of cells")
 
 
 def _refuse(*_: Any) -> None:

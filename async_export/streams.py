@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from async_export.errors import ExportStateError
 from async_export.formats import Encoder
-from async_export.pieces import file_pieces
+from async_export.pieces import file_pieces, made
 from async_export.results import ExportResult
 from async_export.run import Run
 from async_export.sinks import Sink
@@ -73,7 +73,7 @@ class ByteStream(ABC, Generic[Result]):
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
-            raise ExportStateError("a stream serves once; ask the resource for another one")
+            raise ExportStateError("a stream serves once; make another one")
         self._state = "closed"  # should entering fail
         async with AsyncExitStack() as stack:
             await self._open(stack)
@@ -94,7 +94,7 @@ class ByteStream(ABC, Generic[Result]):
 
     def __aiter__(self) -> Self:
         if self._state != "open":
-            raise ExportStateError("iterate inside 'async with resource.stream(...) as stream:'")
+            raise ExportStateError("iterate inside 'async with … as stream:'")
         return self
 
     async def __anext__(self) -> bytes:
@@ -144,16 +144,7 @@ class ByteStream(ABC, Generic[Result]):
 
 
 class ExportStream(ByteStream[ExportResult]):
-    """The bytes of one export, as they are made.
-
-    Use it once, as ``async with resource.stream("csv") as stream``. Entering goes through the
-    workflow and makes the first chunk, so that errors of configuration and SQL raise there.
-    Later errors raise from the iteration. Leaving early closes cursor and connection.
-
-    Attributes:
-        content_type: Media type of the format.
-        extension: Ending of its files, without the dot.
-    """
+    """The bytes of one export; `ByteStream` tells how to use it."""
 
     def __init__(
         self,
@@ -179,9 +170,7 @@ class ExportStream(ByteStream[ExportResult]):
 
     async def _finish(self, size: int, sha256: str) -> ExportResult:
         assert self._run is not None
-        # An encoder of somebody else's need not count.
-        counts = {name: getattr(self._encoder, name, 0) for name in ("escaped", "cut")}
-        result = self._run.result(self._encoder.name, size, sha256, **counts)
+        result = made(self._run, self._encoder, size=size, sha256=sha256)
         await self._run.finish(result)
         return result
 

@@ -94,7 +94,8 @@ def value_of(
         ConfigurationError: its attribute does not exist, or leads nowhere.
     """
     value = _value_of(field, hooks, queried)
-    return replace(value, type=in_dialect(value.type, dialect))
+    # A type that the field declares is meant as it is.
+    return value if field.type else replace(value, type=in_dialect(value.type, dialect))
 
 
 def _value_of(field: Field, hooks: Hooks, queried: Queried | None) -> FieldValue:

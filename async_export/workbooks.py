@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from typing import Any, TypeAlias, cast
 
-from async_export.binds import Database, open_database
+from async_export.binds import open_database
 from async_export.declare import mapper_of
 from async_export.errors import ConfigurationError, ExportError, UnknownNameError
 from async_export.formats import (
     Encoder,
+    PackingEncoder,
     SheetEncoder,
     ZipEncoder,
     format_for_path,
     make_encoder,
 )
-from async_export.pieces import in_thread_if_heavy, sheet_pieces
+from async_export.pieces import (
+    counts_of,
+    in_thread_if_heavy,
+    made,
+    refuse_too_many,
+    sheet_pieces,
+)
 from async_export.resources import Resource
 from async_export.results import ExportResult, WorkbookResult
 from async_export.run import Run
 from async_export.sinks import FileSink, make_sink
 from async_export.streams import ByteStream, pour
 
-__all__ = ("WorkbookStream", "export_workbook", "stream_workbook", "workbook_encoder")
+__all__ = (
+    "Exported",
+    "WorkbookStream",
+    "export_workbook",
+    "is_archive_path",
+    "stream_workbook",
+    "workbook_encoder",
+)
+
+
+Exported: TypeAlias = Resource | tuple[Resource, Any]
+"""What one table has: a resource, or a pair of one and its queryset."""
 
 
 async def export_workbook(
-    resources: Mapping[str, Resource],
+    resources: Mapping[str, Exported],
     target: Any,
     format: str | type[Encoder] | Encoder | None = None,  # noqa: A002 - the field's word
     *,
     overwrite: bool = True,
     **kwargs: Any,
 ) -> WorkbookResult:
-    """Export several resources into one file, all from one snapshot of the database.
+    """Export several resources into one file, all over one connection, in one transaction.
+
+    With an engine or sessionmaker that is one snapshot of the database. A session or connection
+    of the caller's has the isolation that the caller gave it.
 
     Args:
-        resources: By name of the sheet or file, what is exported, in order.
+        resources: By name of the sheet or file, what is exported, in order: a resource, or a pair
+            of one and its queryset.
         target: A path, a binary file object, or a coroutine function that takes chunks.
         format: xlsx, ods or zip; or any other format, of which each resource becomes a file in a
             zip archive. By default by the path's extension; ``.zip`` has files of csv.
@@ -55,14 +77,14 @@ async def export_workbook(
 
 
 def stream_workbook(
-    resources: Mapping[str, Resource],
+    resources: Mapping[str, Exported],
     format: str | type[Encoder] | Encoder = "xlsx",  # noqa: A002 - the field's word
     **kwargs: Any,
 ) -> WorkbookStream:
     """Export several resources as the bytes of one file, like `Resource.stream`.
 
     Args:
-        resources: By name of the sheet or file, what is exported, in order.
+        resources: As for `export_workbook`.
         format: As for `export_workbook`.
         **kwargs: Reach every hook, and the widgets.
 
@@ -84,15 +106,16 @@ class WorkbookStream(ByteStream[WorkbookResult]):
     """
 
     def __init__(
-        self, resources: Mapping[str, Resource], encoder: SheetEncoder, kwargs: Mapping[str, Any]
+        self, resources: Mapping[str, Exported], encoder: SheetEncoder, kwargs: Mapping[str, Any]
     ) -> None:
-        _check_resources(resources)
-        chunk_size = max(each.options.chunk_size for each in resources.values())
+        self._exported = _checked(resources)
+        _check_keywords(kwargs)
+        chunk_size = max(each.options.chunk_size for each, _ in self._exported.values())
         super().__init__(encoder, chunk_size)
+        if isinstance(encoder, ZipEncoder):
+            self.extension = encoder.ending
         self._sheets = encoder
-        self._resources = dict(resources)
         self._kwargs = kwargs
-        self._database: Database | None = None
         self._runs: dict[str, Run] = {}
         self._made: dict[str, ExportResult] = {}
         self._started = 0.0
@@ -104,40 +127,39 @@ class WorkbookStream(ByteStream[WorkbookResult]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         self._started = time.perf_counter()
-        bound = [each for each in self._resources.values() if each.bind is not None]
+        database = None
+        bound = [each for each, _ in self._exported.values() if each.bind is not None]
         if bound:
-            bind, model = bound[0].bind, bound[0].options.model
+            bind, options = bound[0].bind, bound[0].options
             assert bind is not None
-            opened = open_database(bind, mapper_of(model))
-            self._database = await stack.enter_async_context(opened)
+            opened = open_database(bind, mapper_of(options.model))
+            database = await stack.enter_async_context(opened)
+            await stack.enter_async_context(database.decoding(options.on_unrepresentable))
+        # All of them, before the first byte: what is wrong with the last one shows at once.
+        for name, (resource, queryset) in self._exported.items():
+            with _told_of(name):
+                started = resource.start_run(self._sheets, database, queryset, self._kwargs)
+                self._runs[name] = run = await stack.enter_async_context(started)
+                await refuse_too_many(run, self._sheets)
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         encoder = self._sheets
         yield await in_thread_if_heavy(encoder, encoder.begin_file)
-        for name, resource in self._resources.items():
-            async with aclosing(self._sheet(name, resource)) as pieces:
+        for name, run in self._runs.items():
+            async with aclosing(self._sheet(name, run)) as pieces:
                 async for piece in pieces:
                     yield piece
         yield await in_thread_if_heavy(encoder, encoder.end_file)
 
-    async def _sheet(self, name: str, resource: Resource) -> AsyncGenerator[bytes, None]:
+    async def _sheet(self, name: str, run: Run) -> AsyncGenerator[bytes, None]:
         encoder, size = self._sheets, 0
-        escaped, cut = encoder.escaped, encoder.cut
-        try:
-            async with (
-                resource.start_run(encoder, self._database, self._kwargs) as run,
-                aclosing(sheet_pieces(run, encoder, name)) as pieces,
-            ):
-                self._runs[name] = run
+        before = counts_of(encoder)
+        with _told_of(name):
+            async with aclosing(sheet_pieces(run, encoder, name)) as pieces:
                 async for piece in pieces:
                     size += len(piece)
                     yield piece
-        except ExportError as error:
-            error.add_note(f"in {name!r}")
-            raise
-        self._made[name] = run.result(
-            encoder.name, size, escaped=encoder.escaped - escaped, cut=encoder.cut - cut
-        )
+        self._made[name] = made(run, encoder, before, size=size)
 
     async def _finish(self, size: int, sha256: str) -> WorkbookResult:
         for name, run in self._runs.items():
@@ -160,16 +182,20 @@ def workbook_encoder(
         UnknownNameError: there is no such format or option.
         ConfigurationError: the format holds one table.
     """
-    is_archive = path is not None and path.lower().endswith(".zip")
+    is_archive = path is not None and is_archive_path(path)
     if given is None:
         given = _format_of(path, is_archive=is_archive)
     encoder = make_encoder(_DEFAULT if given == _ARCHIVE else given, **options)
     if isinstance(encoder, ZipEncoder):
         return encoder
+    if isinstance(encoder, PackingEncoder):
+        raise ConfigurationError(
+            f"{encoder.name} holds one table; a .zip holds a file of {encoder.inner.name} for each"
+        )
     if is_archive:
         return ZipEncoder(encoder)
-    if isinstance(encoder, SheetEncoder):
-        return encoder
+    if all(callable(getattr(encoder, method, None)) for method in _SHEET_METHODS):
+        return cast("SheetEncoder", encoder)
     if path is None or given == _ARCHIVE:
         return ZipEncoder(encoder)
     raise ConfigurationError(
@@ -177,6 +203,13 @@ def workbook_encoder(
         f".zip with a file of {encoder.name} for each"
     )
 
+
+def is_archive_path(path: str) -> bool:
+    """Tell whether *path* is that of a zip archive."""
+    return path.lower().endswith(f".{_ARCHIVE}")
+
+
+_SHEET_METHODS = ("begin_file", "begin_sheet", "end_sheet", "end_file")
 
 _ARCHIVE, _DEFAULT = "zip", "csv"
 
@@ -192,21 +225,54 @@ def _format_of(path: str | None, *, is_archive: bool) -> type[Encoder] | Encoder
         raise
 
 
-def _check_resources(resources: Mapping[str, Resource]) -> None:
-    """Refuse what is no mapping of names to resources of one database."""
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Say of an error which table it is about."""
+    try:
+        yield
+    except ExportError as error:
+        error.add_note(f"in {name!r}")
+        raise
+
+
+def _checked(resources: Mapping[str, Exported]) -> dict[str, tuple[Resource, Any]]:
+    """Give each resource with its queryset, and refuse what cannot be in one file.
+
+    Raises:
+        ConfigurationError: it is no mapping of names to resources of one database.
+    """
     if not isinstance(resources, Mapping) or not resources:
         raise ConfigurationError(
             "a workbook takes resources by name: {'Books': BookResource(engine)}"
         )
-    for name, each in resources.items():
-        if not isinstance(name, str) or not isinstance(each, Resource):
+    exported: dict[str, tuple[Resource, Any]] = {}
+    for name, given in resources.items():
+        resource, queryset = given if isinstance(given, tuple) else (given, None)
+        if not isinstance(name, str) or not isinstance(resource, Resource):
             raise ConfigurationError(
                 "a workbook takes resources by name, such as BookResource(engine), "
-                f"not a {type(each).__name__}"
+                f"not a {type(resource).__name__}"
             )
-    binds = {id(each.bind) for each in resources.values() if each.bind is not None}
-    if len(binds) > 1:
+        exported[name] = (resource, queryset)
+    bound = [each for each, _ in exported.values() if each.bind is not None]
+    if len({id(each.bind) for each in bound}) > 1:
         raise ConfigurationError(
             "the resources of a workbook have different binds, and one snapshot is of one "
             "database; pass all of them the same engine, session or connection"
         )
+    if len({each.options.on_unrepresentable for each in bound}) > 1:
+        raise ConfigurationError(
+            "the resources of a workbook share a connection, which gives values in one way; let "
+            "all of them have the same on_unrepresentable"
+        )
+    return exported
+
+
+def _check_keywords(kwargs: Mapping[str, Any]) -> None:
+    """Refuse keywords that would mean one of the resources."""
+    for name in ("fields", "export_fields", "queryset"):
+        if name in kwargs:
+            raise ConfigurationError(
+                f"{name} is of one resource, and a workbook has several; for a queryset pass a "
+                "pair: {'Books': (BookResource(engine), queryset)}"
+            )

@@ -406,7 +406,7 @@ def test_several_make_one_file(sqlite: str, command: str, tmp_path: Path) -> Non
     path = tmp_path / "library.xlsx"
     assert run([command, *names, "--db", sqlite, "-o", str(path), "--limit", "2"]) == 0
     workbook = openpyxl.load_workbook(path)
-    expected = names if command == "table" else ["BookResource", "test_cli-BookResource"]
+    expected = names if command == "table" else ["BookResource", "BookResource (2)"]
     assert workbook.sheetnames == expected
     assert [sheet.max_row for sheet in workbook] == ([3, 2] if command == "table" else [3, 3])
     archive = tmp_path / "library.zip"
@@ -415,12 +415,41 @@ def test_several_make_one_file(sqlite: str, command: str, tmp_path: Path) -> Non
         assert [name.rpartition(".")[2] for name in read.namelist()] == ["tsv", "tsv"]
 
 
+@pytest.mark.parametrize("arguments", [["-o", "x.zip"], ["-o", "x.zip", "-f", "csv"]])
+def test_an_archive_of_one(sqlite: str, arguments: list[str]) -> None:
+    """One table in a zip is a zip, too."""
+    assert run(["table", "book", "--db", sqlite, "--fields", "id", *arguments]) == 0
+    with zipfile.ZipFile("x.zip") as read:
+        assert read.namelist() == ["export.csv"]
+        assert read.read("export.csv") == b"id\r\n1\r\n2\r\n3\r\n"
+
+
+@pytest.mark.parametrize(
+    "option", ["sheet=2024", "header=no", "level=fast", "freeze=1", "rollover=yes"]
+)
+def test_options_of_another_type(
+    sqlite: str, option: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A value of another type is told, and no file is made."""
+    arguments = ["table", "book", "--db", sqlite, "-o", "x.xlsx", "--format-option", option]
+    assert run(arguments) == 2
+    name = option.partition("=")[0]
+    assert f"error: the option {name} of xlsx takes" in capfd.readouterr().err
+    assert not Path("x.xlsx").exists()
+
+
 def test_several_have_one_result(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
     """The result tells of each sheet."""
     arguments = ["table", "book", "cheap", "--db", sqlite, "-o", "-", "-f", "csv", "--json"]
     assert run(arguments) == 0
     told = json.loads(capfd.readouterr().err.splitlines()[-1])
     assert {name: each["rows"] for name, each in told["sheets"].items()} == {"book": 3, "cheap": 1}
+
+
+def test_several_need_a_file(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A workbook does not go to stdout unless that is asked for."""
+    assert run(["table", "book", "cheap", "--db", sqlite]) == 2
+    assert "several need a file, as in -o library.xlsx" in capfd.readouterr().err
 
 
 def test_options_of_the_format(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:

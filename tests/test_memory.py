@@ -169,12 +169,21 @@ async def test_tables_are_flat(
 
 
 @pytest.mark.parametrize("many", [120, pytest.param(1000, marks=pytest.mark.slow)])
-def test_wide_rows_are_bounded_by_the_batch(postgres_url: str, many: int) -> None:
+@pytest.mark.parametrize("name", ["csv", "csv.gz", "ods"])
+def test_wide_rows_are_bounded_by_the_batch(postgres_url: str, name: str, many: int) -> None:
     """Rows of 1 MiB take the memory of some batches of ten, however many there are."""
-    assert growth(postgres_url, "public", "wide csv", many) < 64 * MEBIBYTE
+    assert growth(postgres_url, "public", f"wide {name}", many) < 64 * MEBIBYTE
 
 
-async def test_wide_rows_make_small_batches(pg_engine: AsyncEngine) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["parquet", "arrows"])
+def test_wide_rows_are_bounded_by_the_table(postgres_url: str, name: str) -> None:
+    """Rows of 1 MiB take the memory of a table or two of 16 MiB as well."""
+    assert growth(postgres_url, "public", f"wide {name}", 400) < 192 * MEBIBYTE
+
+
+@pytest.mark.parametrize("name", ["csv", "ods", "parquet", "csv.zst"])
+async def test_wide_rows_make_small_batches(pg_engine: AsyncEngine, name: str) -> None:
     """After the first one, batches of wide rows make 1 MiB or so each."""
     sizes: list[int] = []
 
@@ -183,7 +192,7 @@ async def test_wide_rows_make_small_batches(pg_engine: AsyncEngine) -> None:
             sizes.append(len(batch))
 
     wide = text("SELECT repeat('x', 262144) AS wide FROM generate_series(1, 130)")
-    await drain(Noting(pg_engine), wide, "csv")
+    await drain(Noting(pg_engine), wide, name)
     assert sizes[0] <= 100
     assert max(sizes[1:]) <= 8
 
@@ -218,7 +227,8 @@ async def test_no_object_is_left(engine: AsyncEngine) -> None:
     for _ in range(2):
         await run()
     counts = [await run() for _ in range(4)]
-    assert counts[-1] <= max(counts[:2]), counts
+    # What leaks does so every time; a cache may grow by chance.
+    assert min(counts[2:]) <= max(counts[:2]), counts
 
 
 async def test_failed_exports_leave_no_object(engine: AsyncEngine) -> None:
@@ -238,7 +248,8 @@ async def test_failed_exports_leave_no_object(engine: AsyncEngine) -> None:
     for _ in range(2):
         await run()
     counts = [await run() for _ in range(4)]
-    assert counts[-1] <= max(counts[:2]), counts
+    # What leaks does so every time; a cache may grow by chance.
+    assert min(counts[2:]) <= max(counts[:2]), counts
 
 
 if __name__ == "__main__":

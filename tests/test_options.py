@@ -346,3 +346,11 @@ def test_display_name() -> None:
 
     assert Named.get_display_name() == "All our books"
     assert BookResource.get_display_name() == "BookResource"
+
+
+@pytest.mark.parametrize("name", ["max_rows", "timezone", "on_error", "model"])
+async def test_options_are_no_keywords_of_an_export(name: str) -> None:
+    """An option that is passed to an export would have no effect, and is refused."""
+    keywords: dict[str, Any] = {name: 1}
+    with pytest.raises(ConfigurationError, match=f"{name} is an option, and goes into NumberR"):
+        await NumberResource().export([], **keywords)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import zipfile
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +21,20 @@ from library import (
     fill,
     numbers,
 )
+from pyarrow import ipc, parquet
 from python_calamine import CalamineWorkbook
 from sqlalchemy import Column, Integer, MetaData, String, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, mapped_column
 
-from async_export import ConfigurationError, ExportResult, Field, ModelResource, depends
+from async_export import (
+    ConfigurationError,
+    ExportResult,
+    Field,
+    ModelResource,
+    UnknownNameError,
+    depends,
+)
 from async_export.fields import Field as AnyField
 
 TITLED_FORMATS = ("csv", "tsv", "html", "markdown", "xlsx", "ods")
@@ -74,6 +84,15 @@ async def test_every_titled_format_has_them(name: str) -> None:
     assert stream.result.rows == 3
     plain = await bytes_of(NumberResource(), numbers(3), name=name)
     assert len(made) > len(plain)
+    if name == "html.zip":
+        with zipfile.ZipFile(io.BytesIO(made)) as archive:
+            made = archive.read("export.html")
+    elif name == "csv.gz":
+        made = gzip.decompress(made)
+    if name not in {"xlsx", "ods"}:  # these are read below
+        assert b"Numbers" in made
+        assert b"somebody" in made
+        assert b"6" in made
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl", "yaml", "sql", "parquet", "arrow"])
@@ -81,8 +100,10 @@ async def test_formats_of_rows_leave_them_out(name: str) -> None:
     """Formats that programs read hold nothing but rows."""
     made = await bytes_of(ReportResource(), numbers(3), name=name)
     plain = await bytes_of(NumberResource(), numbers(3), name=name)
-    if name in {"parquet", "arrow"}:  # the hook's cells have another type than the field's own
-        assert b"Numbers" not in made
+    if name == "parquet":
+        assert parquet.read_table(io.BytesIO(made)).num_rows == 3
+    elif name == "arrow":
+        assert ipc.open_file(io.BytesIO(made)).read_all().num_rows == 3
     else:
         assert made == plain
 
@@ -101,6 +122,29 @@ async def test_totals_of_a_copy(library: AsyncEngine) -> None:
         lines = b"".join([chunk async for chunk in stream]).decode().splitlines()
     assert lines[-1] == f"{stream.result.strategy},"
     assert Decimal(lines[-2].split(",")[1]) == Decimal("22.40")
+
+
+@pytest.mark.parametrize("fields", [["number", "half"], ["half", "number"], ["half"]])
+async def test_cells_by_name(fields: list[str]) -> None:
+    """Cells that are named stand under their fields, whichever are exported."""
+
+    class Summed(NumberResource):
+        half = Field()
+
+        def footer_records(self, result: ExportResult, **kwargs: Any) -> list[dict[str, Any]]:
+            return [{"number": "Total", "half": 3}]
+
+    rows = [{"number": 4, "half": 2}, {"number": 2, "half": 1}]
+    made = await bytes_of(Summed(), rows, fields=fields)
+    cells = {"number": "Total", "half": "3"}
+    assert made.decode().splitlines()[-1] == ",".join(cells[name] for name in fields)
+
+    class Misspelt(Summed):
+        def footer_records(self, result: ExportResult, **kwargs: Any) -> list[dict[str, Any]]:
+            return [{"numbr": 1}]
+
+    with pytest.raises(UnknownNameError, match="'numbr' in footer_records; did you mean 'number'"):
+        await bytes_of(Misspelt(), rows)
 
 
 async def test_a_hook_that_gives_no_records_is_told() -> None:
@@ -211,7 +255,7 @@ async def test_headers_of_paths_and_tables() -> None:
             headers = "label"
 
     assert await bytes_of(OfTable(), []) == b"The A,b\r\n"
-    assert await bytes_of(OfPath(), []) == b"Id,Author.name,Shelf\r\n"
+    assert await bytes_of(OfPath(), []) == b"Id,Author name,Shelf\r\n"
 
 
 async def test_impossible_headers_are_told() -> None:
@@ -222,7 +266,7 @@ async def test_impossible_headers_are_told() -> None:
         await bytes_of(BookResource(headers=lambda _: 1), [])
 
 
-async def test_labels_through_a_relation(library: AsyncEngine) -> None:
+async def test_labels_beside_hooks(library: AsyncEngine) -> None:
     """Labels do not change what is exported."""
 
     class Named(ModelResource):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -106,11 +106,10 @@ def export_resource(
     to = _output(output, format, format_option, overwrite=not no_clobber)
     engine = None if db is None else engine_from_url(db)
     values = values_of(option)
-    resources = {}
+    resources: dict[str, Any] = {}
     for target in targets:
         resource = watched(import_resource(target), engine, values, limit, _shown(total))
-        name = resource.get_display_name()
-        resources[target if name in resources else name] = resource
+        resources[_own_name(resource.get_display_name(), resources)] = resource
     _export(resources, to, fields, as_json=as_json)
 
 
@@ -132,7 +131,9 @@ def export_table(
     """Export a table, or several, without the columns that look secret."""
     to = _output(output, format, format_option, overwrite=not no_clobber)
     engine = _engine(db)
-    resources = {name: _table(name, engine, fields, limit, total) for name in names}
+    resources: dict[str, Any] = {}
+    for name in names:
+        resources[_own_name(name, resources)] = _table(name, engine, fields, limit, total)
     _export(resources, to, fields, as_json=as_json)
 
 
@@ -293,6 +294,15 @@ def _query(
 ) -> Any:
     resource = query_resource(sql, names_of(fields), limit, _notice)
     return watched(resource, engine, {}, None, _shown(total))
+
+
+def _own_name(name: str, taken: Container[str]) -> str:
+    """Give *name*, numbered if it is taken."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} ({number})"
+    return found
 
 
 def _output(

@@ -29,7 +29,7 @@ from async_export.formats import Encoder, SheetEncoder, format_for_path, make_en
 from async_export.results import ExportResult, WorkbookResult
 from async_export.sinks import Sink, make_sink
 from async_export.streams import ByteStream, pour
-from async_export.workbooks import workbook_encoder
+from async_export.workbooks import is_archive_path, workbook_encoder
 
 __all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
 
@@ -39,7 +39,10 @@ _Result = TypeVar("_Result")
 
 STDOUT: Final = "-"
 
-_TEXT_TYPES: Final = ("text/", "json", "xml", "yaml")
+_TEXT_TYPES: Final = frozenset(
+    f"application/{name}" for name in ("json", "sql", "x-ndjson", "x-tex", "yaml")
+)
+"""Types that are text, although they do not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Output:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_archive(self) -> bool:
+        """Whether the file is a zip with a file for each table, be it one."""
+        if self.format is not None:
+            return self.format.lower() == "zip" or is_archive_path(self.path)
+        try:
+            format_for_path(self.path)
+        except UnknownNameError:
+            return is_archive_path(self.path)
+        return False
+
+    @property
     def is_stdout(self) -> bool:
         """Whether the bytes go to stdout."""
         return self.path == STDOUT
@@ -70,17 +84,24 @@ class Output:
             UnknownNameError: there is no such format, or no format of such files.
             ConfigurationError: the bytes would be shown on a terminal and are no text.
         """
+        if self.is_archive:
+            return self.workbook_encoder()
         return self._checked(make_encoder(self._format(), **self.options))
 
     def workbook_encoder(self) -> SheetEncoder:
         """Make the encoder of a file of several tables; errors are those of `encoder`."""
+        if self.is_stdout and self.format is None:
+            raise ConfigurationError(
+                "several need a file, as in -o library.xlsx, or a format for stdout, as in -f zip"
+            )
         path = None if self.is_stdout else self.path
-        given = self.format or ("xlsx" if self.is_stdout else None)
+        given = self.format
         return self._checked(workbook_encoder(path, given, **self.options))
 
     def _checked(self, encoder: _Encoder) -> _Encoder:
         """Refuse what is not for a terminal."""
-        is_text = any(part in encoder.content_type for part in _TEXT_TYPES)
+        kind = encoder.content_type.partition(";")[0]
+        is_text = kind.startswith("text/") or kind in _TEXT_TYPES
         if self.is_stdout and not is_text and sys.stdout.isatty():
             raise ConfigurationError(
                 f"{encoder.name} is not for a terminal; write it to a file with -o"

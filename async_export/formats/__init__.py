@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from async_export.formats._arrow import ArrowEncoder, ArrowStreamEncoder
+from async_export.formats._cli import CLIEncoder
 from async_export.formats._copy_form import CopyForm
 from async_export.formats._csv import CSVEncoder
+from async_export.formats._dbf import DBFEncoder
 from async_export.formats._encoder import Encoder, SheetEncoder, TitledEncoder
 from async_export.formats._excel import ExcelCSVEncoder, ExcelTSVEncoder
 from async_export.formats._framing import pieces_of
 from async_export.formats._gzip import GzipEncoder
 from async_export.formats._html import HTMLEncoder
+from async_export.formats._jira import JiraEncoder
 from async_export.formats._json import JSONEncoder
 from async_export.formats._jsonl import JSONLinesEncoder
+from async_export.formats._latex import LaTeXEncoder
 from async_export.formats._markdown import MarkdownEncoder
 from async_export.formats._ods import ODSEncoder
 from async_export.formats._packing import PackingEncoder
@@ -24,17 +28,11 @@ from async_export.formats._registry import (
     make_encoder,
     register_format,
 )
+from async_export.formats._rst import ReSTEncoder
 from async_export.formats._splicing import Splice
 from async_export.formats._sql import PostgreSQLEncoder, SQLEncoder
-from async_export.formats._tablib import (
-    CLIEncoder,
-    DBFEncoder,
-    JiraEncoder,
-    LaTeXEncoder,
-    ReSTEncoder,
-    XLSEncoder,
-)
 from async_export.formats._tsv import TSVEncoder
+from async_export.formats._xls import XLSEncoder
 from async_export.formats._xlsx import XLSXEncoder
 from async_export.formats._yaml import YAMLEncoder
 from async_export.formats._zip_archive import ZipEncoder

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
-from async_export.formats._arrow_cells import ARROW_NATIVES, UUIDForm
+from async_export.formats._arrow_cells import UUIDForm
+from async_export.formats._arrow_encoder import PyArrowEncoder
 from async_export.formats._arrow_tables import (
     MAX_TABLE_BYTES,
-    Output,
+    RecordBatch,
     Tables,
     check_choice,
     check_number,
 )
-from async_export.formats._encoder import Encoder
 from async_export.formats._optional import require
-from async_export.types import CellForm, Column, Record
+from async_export.types import Column
 
 __all__ = ("ArrowEncoder", "ArrowStreamEncoder")
 
 Compression: TypeAlias = Literal["zstd", "lz4"]
 
 
-class ArrowEncoder(Encoder):
+class ArrowEncoder(PyArrowEncoder):
     """An Arrow IPC file, also known as Feather: columns as they are in memory.
 
     Types, and what is refused, are those of `ParquetEncoder`; durations have a type here.
@@ -43,10 +43,6 @@ class ArrowEncoder(Encoder):
     name = "arrow"
     extension = "arrow"
     content_type = "application/vnd.apache.arrow.file"
-    cells: CellForm = "native"
-    natives = ARROW_NATIVES
-    extra = "parquet"
-    offload = True
 
     def __init__(
         self,
@@ -66,28 +62,17 @@ class ArrowEncoder(Encoder):
         self.batch_bytes = batch_bytes
         self.uuid = uuid
 
-    def begin(self, columns: Sequence[Column]) -> bytes:
-        self._tables = Tables(columns, rows=self.batch_rows, size=self.batch_bytes, uuid=self.uuid)
-        self._output = Output()
-        self._writer = self._open()
-        return self._output.take()
-
-    def encode(self, records: Sequence[Record]) -> bytes:
-        for table in self._tables.add(records):
-            self._writer.write_batch(table)
-        return self._output.take()
-
-    def end(self) -> bytes:
-        for table in self._tables.rest():
-            self._writer.write_batch(table)
-        self._writer.close()
-        return self._output.take()
+    def _gather(self, columns: Sequence[Column]) -> Tables:
+        return Tables(columns, rows=self.batch_rows, size=self.batch_bytes, uuid=self.uuid)
 
     def _open(self) -> Any:
         from pyarrow import ipc
 
         options = ipc.IpcWriteOptions(compression=self.compression, use_threads=False)
         return ipc.new_file(self._output, self._tables.schema, options=options)
+
+    def _write(self, table: RecordBatch) -> None:
+        self._writer.write_batch(table)
 
 
 class ArrowStreamEncoder(ArrowEncoder):

@@ -16,7 +16,8 @@ from numbers import Integral
 from typing import Any, Final, Literal, Protocol, TypeAlias
 from uuid import UUID
 
-from async_export.formats._spreadsheets import cell_text
+from async_export.formats._cell_error import CellError, reason_of
+from async_export.formats._texts import cell_text
 from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
 from async_export.widgets import DecimalWidget, JSONWidget
 
@@ -25,7 +26,6 @@ __all__ = (
     "Arrays",
     "ArrowArray",
     "ArrowType",
-    "CellError",
     "UUIDForm",
     "arrays_of",
 )
@@ -48,10 +48,6 @@ _MAX_DECIMAL256: Final = 76
 
 _FLOAT32_END: Final = 3.4028235677973366e38
 """From here on, a number rounds to infinity in 32 bits."""
-
-
-class CellError(ValueError):
-    """A cell that its column cannot hold; the message has no values."""
 
 
 class Arrays(Protocol):
@@ -111,8 +107,7 @@ class _FlatArrays:
             return pa.array(cells, self.arrow_type)
         except UnicodeEncodeError as error:
             # Neither is chained: these errors hold the value.
-            reason = f"a character that utf-8 cannot hold ({error.reason})"
-            raise CellError(reason) from None
+            raise CellError(reason_of(error)) from None
         except (ArithmeticError, TypeError, ValueError, pa.ArrowException):
             raise _unfit(self.arrow_type) from None
 

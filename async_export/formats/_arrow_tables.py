@@ -10,13 +10,21 @@ from async_export.errors import ConfigurationError, EncodeError
 from async_export.formats._arrow_cells import (
     Arrays,
     ArrowArray,
-    CellError,
     UUIDForm,
     arrays_of,
 )
+from async_export.formats._cell_error import CellError, reason_of
+from async_export.formats._headers import check_distinct
 from async_export.types import Cell, Column, Record
 
-__all__ = ("MAX_TABLE_BYTES", "Output", "Tables", "check_choice", "check_number")
+__all__ = (
+    "MAX_TABLE_BYTES",
+    "Output",
+    "RecordBatch",
+    "Tables",
+    "check_choice",
+    "check_number",
+)
 
 RecordBatch: TypeAlias = Any
 """A ``pyarrow.RecordBatch``."""
@@ -42,6 +50,7 @@ class Tables:
 
     Attributes:
         schema: The schema of all tables; it follows from the columns alone.
+        taken: Bytes of data of all records so far.
 
     Raises:
         ConfigurationError: there are no columns, or two have the same header.
@@ -49,11 +58,14 @@ class Tables:
     """
 
     def __init__(self, columns: Sequence[Column], *, rows: int, size: int, uuid: UUIDForm) -> None:
-        _check_columns(columns)
+        if not columns:
+            raise ConfigurationError("a table without columns cannot tell how many rows it has")
+        check_distinct([column.header for column in columns], "an Arrow table")
         self._arrays = [(column.header, arrays_of(column.type, uuid)) for column in columns]
         self.schema = _schema(self._arrays)
         self._max_rows = rows
         self._max_size = size
+        self.taken = 0
         self._joined: list[RecordBatch] = []
         self._loose: list[RecordBatch] = []
         self._rows = self._size = self._loose_rows = 0
@@ -95,6 +107,7 @@ class Tables:
 
         self._rows += part.num_rows
         self._size += size
+        self.taken += size
         self._loose.append(part)
         self._loose_rows += part.num_rows
         if self._loose_rows >= _JOINED_ROWS:
@@ -141,7 +154,8 @@ def check_choice(option: str, value: Any, known: Sequence[Any]) -> None:
         ConfigurationError: it is none of the *known* ones.
     """
     if value not in known:
-        raise ConfigurationError(f"{option} must be one of {', '.join(map(repr, known))}")
+        listed = ", ".join(map(repr, known))
+        raise ConfigurationError(f"{option} must be one of {listed}, not {value!r}")
 
 
 def check_number(option: str, value: Any, most: int) -> None:
@@ -151,21 +165,8 @@ def check_number(option: str, value: Any, most: int) -> None:
         ConfigurationError: it is none.
     """
     if type(value) is not int or not 1 <= value <= most:
-        raise ConfigurationError(f"{option} must be a whole number from 1 to {most:,}")
-
-
-def _check_columns(columns: Sequence[Column]) -> None:
-    if not columns:
-        raise ConfigurationError("a table without columns cannot tell how many rows it has")
-    seen: set[str] = set()
-    for column in columns:
-        if column.header in seen:
-            message = (
-                f"two columns have the header {column.header!r}, and readers find only one of "
-                "them; give one another column_name"
-            )
-            raise ConfigurationError(message)
-        seen.add(column.header)
+        message = f"{option} must be a whole number from 1 to {most:,}, not {value!r}"
+        raise ConfigurationError(message)
 
 
 def _schema(arrays: Sequence[tuple[str, Arrays]]) -> Any:
@@ -175,8 +176,7 @@ def _schema(arrays: Sequence[tuple[str, Arrays]]) -> Any:
         try:
             header.encode()
         except UnicodeEncodeError as error:
-            message = f"column {header!r}: a character that utf-8 cannot hold ({error.reason})"
-            raise EncodeError(message) from error
+            raise EncodeError(f"column {header!r}: {reason_of(error)}") from error
     return pa.schema([pa.field(header, each.arrow_type) for header, each in arrays])
 
 

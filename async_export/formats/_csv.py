@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from async_export.errors import ConfigurationError, EncodeError
+from async_export.formats._cell_error import reason_of
 from async_export.formats._copy_form import CopyForm
-from async_export.formats._csv_cells import joined_texts, quoted, wholly_quoted
+from async_export.formats._csv_cells import quoted, wholly_quoted
 from async_export.formats._encoder import TitledEncoder
 from async_export.formats._formulas import FormulaGuard, FormulaPolicy, check_policy
 from async_export.formats._framing import LineFraming
 from async_export.formats._splicing import CSVSplice
+from async_export.formats._texts import joined_texts
 from async_export.formats._titles import padded
 from async_export.types import Cell, Column, Record
 
@@ -149,8 +151,7 @@ class CSVEncoder(TitledEncoder):
             reason = f"a character that {self.encoding} cannot hold ({error.reason})"
             raise self._encode_error(reason, records, self._try_encoding) from error
         except Exception as error:
-            reason = f"a value without a text ({type(error).__name__})"
-            raise self._encode_error(reason, records, self._try_writing) from error
+            raise self._encode_error(reason_of(error), records, self._try_writing) from error
 
     def end(self, footers: Sequence[Record] = ()) -> bytes:
         lines = self.encode(padded(footers, len(self._headers)))

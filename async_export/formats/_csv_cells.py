@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from async_export.formats._texts import joined_texts
 from async_export.types import Cell
 
-__all__ = ("joined_texts", "quoted", "quoted_column", "wholly_quoted")
-
-
-def joined_texts(cells: Sequence[Cell], separator: str = "") -> tuple[Sequence[str], str]:
-    """Give the texts of the cells of one column, and them with the *separator* between them.
-
-    Args:
-        cells: None is nothing, a string as it is, all else its ``str``.
-        separator: Anything.
-    """
-    try:
-        return cells, separator.join(cells)
-    except TypeError:
-        texts = [
-            cell if isinstance(cell, str) else "" if cell is None else str(cell) for cell in cells
-        ]
-        return texts, separator.join(texts)
+__all__ = ("quoted", "quoted_column", "wholly_quoted")
 
 
 def quoted(texts: Sequence[str], joined: str, delimiter: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from async_export.formats._copy_form import CopyForm
 from async_export.types import CellForm, Column, Kind, Record
@@ -22,7 +22,8 @@ class Encoder(Protocol):
     The bytes of an export, joined, depend neither on how the records are cut into batches nor on
     the packages that happen to be installed.
 
-    Subclass it for the defaults below, or write a class with all of these members. The
+    Subclass it for the defaults below, or write a class with all of these members, of which
+    ``copy_form``, ``limits``, ``extra``, ``with_titles`` and the counts may be left out. The
     attributes stand on the class; an instance may have its own where its options change them.
 
     Attributes:
@@ -41,6 +42,8 @@ class Encoder(Protocol):
         offload: Whether encoding is heavy enough to belong in a worker thread.
         escaped: Cells so far that were changed because a spreadsheet would take them for formulas.
         cut: Cells so far that were cut because they were too long.
+        taken: Bytes so far that records took, where those that leave are fewer or later: before
+            compression, or before they are gathered.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Encoder(Protocol):
     offload: bool = False
     escaped: int = 0
     cut: int = 0
+    taken: int = 0
 
     @abstractmethod
     def begin(self, columns: Sequence[Column]) -> bytes:
@@ -117,7 +121,6 @@ class TitledEncoder(Encoder, Protocol):
         ...
 
 
-@runtime_checkable
 class SheetEncoder(TitledEncoder, Protocol):
     """An encoder whose files may hold several tables: sheets of a workbook, files of an archive.
 

@@ -1,16 +1,12 @@
-"""Numbers as spreadsheets keep them to the last digit, and values by their types."""
+"""Numbers as spreadsheets keep them, to the last digit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from decimal import Decimal
-from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Final
 
-__all__ = ("FIRST_INEXACT", "MAX_DIGITS", "decimal_text", "float_text", "integer_text", "of_type")
-
-_T = TypeVar("_T")
+__all__ = ("FIRST_INEXACT", "MAX_DIGITS", "decimal_text", "float_text", "integer_text")
 
 MAX_DIGITS: Final = 15
 """Digits of a number that spreadsheets keep."""
@@ -38,19 +34,3 @@ def decimal_text(value: Decimal) -> str | None:
         return None
     significant = "".join(map(str, value.as_tuple().digits)).strip("0")
     return str(value) if len(significant) <= MAX_DIGITS else None
-
-
-def of_type(known: Mapping[type, _T], value: Any) -> _T:
-    """Find what *known* has for the type of *value*, or for a base of it.
-
-    Args:
-        known: By type; subclasses come before their bases. What ``str`` has is for all others,
-            and for the members of enums, which are shown as text.
-        value: Anything.
-    """
-    found = known.get(type(value))
-    if found is not None:
-        return found
-    if isinstance(value, Enum):
-        return known[str]
-    return next((each for base, each in known.items() if isinstance(value, base)), known[str])

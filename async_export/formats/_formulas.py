@@ -12,12 +12,10 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from uuid import UUID
 
 from async_export.errors import ConfigurationError, EncodeError
+from async_export.formats._texts import SEPARATOR
 from async_export.types import Cell, Column, Record
 
 __all__ = ("FormulaGuard", "FormulaPolicy", "check_policy")
-
-_SEPARATOR: Final = "\x1e"
-"""Put between the cells of a column, so that they are searched at once; hardly a cell holds it."""
 
 FormulaPolicy: TypeAlias = Literal["raw", "escape", "reject"]
 """What to do with text that a spreadsheet would take for a formula: nothing, disarm it, refuse."""
@@ -72,7 +70,7 @@ class FormulaGuard:
     def __init__(self, policy: FormulaPolicy) -> None:
         check_policy(policy)
         self.policy = policy
-        self.separator = "" if policy == "raw" else _SEPARATOR
+        self.separator = "" if policy == "raw" else SEPARATOR
         self.escaped = 0
 
     def begin(self, columns: Sequence[Column]) -> None:
@@ -208,19 +206,20 @@ def _pattern(end: str) -> re.Pattern[str]:
     Args:
         end: How a cell ends.
     """
-    first = rf"(?<=\x1e)(?=[{_UNSEEN}]*(?:[\t\r\n]|{_FORMULA})|\x00)(?![{_UNSEEN}]*{_NUMBERS}{end})"
+    start = rf"[{_UNSEEN}]*(?:[\t\r\n]|{_FORMULA})|\x00"
+    first = rf"(?<={SEPARATOR})(?={start})(?![{_UNSEEN}]*{_NUMBERS}{end})"
     # Another delimiter ends where it comes again, or with the line.
-    later = rf"(?<!\x1e)[{_UNSEEN}]*(?={_FORMULA})(?!{_NUMBERS}(?:\1|[\r\n]|{end}))"
-    return re.compile(rf"([\x1e{_BREAKS}])(?:{first}|{later})")
+    later = rf"(?<!{SEPARATOR})[{_UNSEEN}]*(?={_FORMULA})(?!{_NUMBERS}(?:\1|[\r\n]|{end}))"
+    return re.compile(rf"([{SEPARATOR}{_BREAKS}])(?:{first}|{later})")
 
 
 def _disarmed(texts: Sequence[str]) -> list[str]:
     """Give the *texts* with apostrophes where they need them."""
-    joined = _SEPARATOR + _SEPARATOR.join(texts)
-    if joined.count(_SEPARATOR) == len(texts):
-        return _pattern(r"(?:\x1e|\Z)").sub(r"\g<0>'", joined).split(_SEPARATOR)[1:]
+    joined = SEPARATOR + SEPARATOR.join(texts)
+    if joined.count(SEPARATOR) == len(texts):
+        return _pattern(rf"(?:{SEPARATOR}|\Z)").sub(r"\g<0>'", joined).split(SEPARATOR)[1:]
     pattern = _pattern(r"\Z")
-    return [pattern.sub(r"\g<0>'", _SEPARATOR + text)[1:] for text in texts]
+    return [pattern.sub(r"\g<0>'", SEPARATOR + text)[1:] for text in texts]
 
 
 @cache
@@ -234,19 +233,19 @@ def _suspect(sign: str, unseen: str, unless: str = "") -> re.Pattern[str]:
     """
     before = unseen if sign in _LEADING else rf"{{{_BREAKS}{unseen}"
     literal = re.escape(sign)
-    return re.compile(rf"{literal}(?<=[\x1e{before}]{literal}){unless}")
+    return re.compile(rf"{literal}(?<=[{SEPARATOR}{before}]{literal}){unless}")
 
 
 def _may_hold_formulas(texts: Sequence[str], joined: str) -> bool:
     """Whether a closer look is needed: most columns are told apart here."""
     unseen = _UNSEEN_ASCII if joined.isascii() else _UNSEEN
-    whole = f"{_SEPARATOR}{joined}{_SEPARATOR}"
+    whole = f"{SEPARATOR}{joined}{SEPARATOR}"
     found = [
         sign
         for sign in _SIGNS + _LEADING
         if sign in joined and _suspect(sign, unseen).search(whole)
     ]
-    if found in (["-"], ["+"]) and joined.count(_SEPARATOR) < len(texts):
-        no_number = _suspect(found[0], unseen, r"(?![0-9][0-9.]*+\x1e)")
+    if found in (["-"], ["+"]) and joined.count(SEPARATOR) < len(texts):
+        no_number = _suspect(found[0], unseen, rf"(?![0-9][0-9.]*+{SEPARATOR})")
         return no_number.search(whole) is not None
     return bool(found)

@@ -23,7 +23,7 @@ class JSONEncoder(Encoder):
                                ``"inf"`` and ``"-inf"`` as strings, where tablib writes
                                invalid JSON
     list, tuple, dict          list, list, object
-    Decimal, UUID              string
+    Decimal, UUID, timedelta   string
     date, datetime, time       string, ISO 8601
     Enum                       its value
     others                     EncodeError

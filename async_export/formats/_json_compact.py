@@ -36,8 +36,8 @@ def check_compact(*, ensure_ascii: bool) -> None:
 class CompactObjects:
     """The records of one export as JSON objects keyed by header, without any spaces.
 
-    They hold the values that `JSONObjects` gives them. Only floats with an exponent look different:
-    ``1e16``, not ``1e+16``.
+    They hold the values that `JSONObjects` gives them. Only floats with an exponent may look
+    different: those that are cells are ``1e16``, not ``1e+16``.
 
     Args:
         columns: The columns, whose headers must differ from one another.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from async_export.errors import EncodeError
 from async_export.formats._headers import check_distinct
+from async_export.formats._texts import cell_text
 from async_export.types import Cell, Column, Kind, Record
 
 __all__ = ("JSON_ERRORS", "JSON_NATIVES", "JSONObjects", "key_texts", "line_template", "reason")
@@ -150,6 +152,8 @@ def _default(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Enum):
         return _finite(value.value)
+    if isinstance(value, timedelta):
+        return cell_text(value)
     raise TypeError(f"a value of type {type(value).__name__!r} has no JSON form")
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
-from async_export.formats._csv_cells import joined_texts
 from async_export.formats._formulas import FormulaGuard, FormulaPolicy
 from async_export.formats._text_columns import TextColumns
+from async_export.formats._texts import SEPARATOR, joined_texts
 from async_export.types import Cell, Column, Record
 
 __all__ = ("MarkupCells",)
-
-_SEPARATOR: Final = "\x1e"
-"""Put between the cells of a column, to escape them at once; hardly a cell holds it."""
 
 
 class MarkupCells:
@@ -57,10 +53,10 @@ class MarkupCells:
 
 
 def _escaped(cells: Sequence[Cell], escape: Callable[[str], str]) -> Sequence[str]:
-    texts, joined = joined_texts(cells, _SEPARATOR)
+    texts, joined = joined_texts(cells, SEPARATOR)
     escaped = escape(joined)
     if escaped == joined:
         return texts
-    if joined.count(_SEPARATOR) == len(texts) - 1:
-        return escaped.split(_SEPARATOR)
+    if joined.count(SEPARATOR) == len(texts) - 1:
+        return escaped.split(SEPARATOR)
     return [escape(text) for text in texts]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from async_export.formats._deflate import DeflateLibrary, deflate
 from async_export.formats._ods_cells import CellWriter, Styles
-from async_export.formats._sheets import MAX_COLUMNS, Sheet, SpreadsheetEncoder
-from async_export.formats._xlsx_cells import column_name
+from async_export.formats._sheets import (
+    MAX_COLUMNS,
+    Sheet,
+    SpreadsheetEncoder,
+    column_name,
+    quoted_name,
+)
 from async_export.types import Record
 
 __all__ = ("ODSEncoder",)
@@ -136,10 +142,12 @@ class ODSEncoder(SpreadsheetEncoder):
         )
 
     def _start_columns(self) -> None:
-        self._writers, self._bold_writers = (
-            [CellWriter(column, self._styles, bold=bold) for column in self._columns]
-            for bold in (False, True)
-        )
+        plain = [replace(column, number_format=None) for column in self._columns]
+        self._writers = [CellWriter(column, self._styles) for column in self._columns]
+        self._title_writers = [CellWriter(column, self._styles, bold=True) for column in plain]
+        self._footer_writers = [
+            CellWriter(column, self._styles, bold=True) for column in self._columns
+        ]
 
     def _start_sheet(self, sheet: Sheet) -> bytes:  # noqa: ARG002 - all are in one file
         return b""
@@ -153,7 +161,7 @@ class ODSEncoder(SpreadsheetEncoder):
 
     def _foot(self, sheet: Sheet) -> str:
         if self.autofilter and sheet.header_row and self._columns:
-            name = _quoted(sheet.name)
+            name = quoted_name(sheet.name)
             last = column_name(len(self._columns) - 1)
             first_row, last_row = sheet.header_row, sheet.last_record_row
             self._areas.append(f"{name}.A{first_row}:{name}.{last}{last_row}")
@@ -162,8 +170,11 @@ class ODSEncoder(SpreadsheetEncoder):
     def _rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:  # noqa: ARG002 - all have room
         return _written(records, self._writers)
 
-    def _bold_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:  # noqa: ARG002 - likewise
-        return _written(records, self._bold_writers) if records else []
+    def _title_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:  # noqa: ARG002 - likewise
+        return _written(records, self._title_writers) if records else []
+
+    def _footer_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:  # noqa: ARG002 - likewise
+        return _written(records, self._footer_writers) if records else []
 
 
 def _written(records: Sequence[Record], writers: Sequence[CellWriter]) -> list[str]:
@@ -185,12 +196,6 @@ def _content_head() -> str:
         f"<office:automatic-styles>{widths}</office:automatic-styles>"
         "<office:body><office:spreadsheet>"
     )
-
-
-def _quoted(name: str) -> str:
-    """Give the name of a sheet as addresses have it."""
-    doubled = name.replace("'", "''")
-    return f"'{doubled}'"
 
 
 def _filters(areas: Sequence[str]) -> str:

@@ -6,12 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from async_export.errors import ConfigurationError, EncodeError
-from async_export.formats._exact import decimal_text, float_text, integer_text, of_type
+from async_export.formats._by_type import ByType
+from async_export.formats._cell_error import reason_of
+from async_export.formats._exact import decimal_text, float_text, integer_text
 from async_export.formats._ods_formats import UnknownFormatError, data_style
-from async_export.formats._spreadsheets import cell_text, legal
+from async_export.formats._texts import SEPARATOR, cell_text
+from async_export.formats._xml_text import legal
 from async_export.types import Cell, Column
 
 __all__ = ("CellWriter", "Styles")
@@ -19,18 +23,8 @@ __all__ = ("CellWriter", "Styles")
 _FIRST_YEAR: Final = 1583
 """From here on, the calendar of LibreOffice is that of Python."""
 
-_USUAL_FORMATS: Final = {
-    date: "yyyy-mm-dd",
-    datetime: "yyyy-mm-dd hh:mm:ss",
-    time: "hh:mm:ss",
-    timedelta: "[h]:mm:ss",
-}
-
-_SEPARATOR: Final = "\x1e"
-"""Put between the texts of a column, so that they are searched at once; XML cannot hold it."""
-
 _SPECIAL = re.compile(
-    f"[&<>\x00-\x08\x0a-\x1d\x1f\ud800-\udfff\ufffe\uffff]|  |{_SEPARATOR} | {_SEPARATOR}|^ | $"
+    f"[&<>\x00-\x08\x0a-\x1d\x1f\ud800-\udfff\ufffe\uffff]|  |{SEPARATOR} | {SEPARATOR}|^ | $"
 )
 """What cannot stand in XML as it is, or is lost there."""
 
@@ -114,7 +108,8 @@ class CellWriter:
             self._plain = styles.add(own, bold=bold)
             self._wrapped = styles.add(own, bold=bold, wrap=True)
             self._styles = {
-                kind: styles.add(own or usual, bold=bold) for kind, usual in _USUAL_FORMATS.items()
+                write: styles.add(own or usual, bold=bold)
+                for write, usual in _USUAL_FORMATS.items()
             }
         except UnknownFormatError:
             raise ConfigurationError(
@@ -130,8 +125,8 @@ class CellWriter:
         """
         types = {*map(type, values)}
         if types == {str}:
-            joined = _SEPARATOR.join(values)
-            if _SPECIAL.search(joined) is None and joined.count(_SEPARATOR) == len(values) - 1:
+            joined = SEPARATOR.join(values)
+            if _SPECIAL.search(joined) is None and joined.count(SEPARATOR) == len(values) - 1:
                 start = f'<table:table-cell{self._plain} office:value-type="string"><text:p>'
                 return [f"{start}{text}</text:p></table:table-cell>" for text in values]
         return [self._cell(value) for value in values]
@@ -139,11 +134,11 @@ class CellWriter:
     def _cell(self, value: Cell) -> str:
         if value is None:
             return "<table:table-cell/>"
-        write = of_type(_WRITERS, value)
+        write = _WRITERS[type(value)]
         written = write(value)
         if written is None:
             return self._text_cell(self._text_of(value))
-        style = self._styles.get(type(value), self._plain)
+        style = self._styles.get(write, self._plain)
         return f"<table:table-cell{style}{written}</text:p></table:table-cell>"
 
     def _text_cell(self, text: str) -> str:
@@ -158,8 +153,7 @@ class CellWriter:
         try:
             return cell_text(value)
         except Exception as error:
-            reason = f"a value without a text ({type(error).__name__})"
-            raise EncodeError(f"column {self._column.header!r}: {reason}") from error
+            raise EncodeError(f"column {self._column.header!r}: {reason_of(error)}") from error
 
 
 def _line(text: str) -> str:
@@ -223,15 +217,26 @@ def _other(_value: Any) -> None:
 
 _Write: TypeAlias = Callable[[Any], str | None]
 
-_WRITERS: Final[dict[type, _Write]] = {
-    bool: _boolean,
-    int: lambda value: _number_of(integer_text(value)),
-    float: lambda value: _number_of(float_text(value)),
-    Decimal: lambda value: _number_of(decimal_text(value)),
-    datetime: _datetime,
-    date: _date,
-    time: _time,
-    timedelta: _duration,
-    str: _other,
+_WRITERS: Final[ByType[_Write]] = ByType(
+    {
+        Enum: _other,
+        bool: _boolean,
+        int: lambda value: _number_of(integer_text(value)),
+        float: lambda value: _number_of(float_text(value)),
+        Decimal: lambda value: _number_of(decimal_text(value)),
+        datetime: _datetime,
+        date: _date,
+        time: _time,
+        timedelta: _duration,
+        object: _other,
+    }
+)
+"""By type, what writes values; the members of enums are text, whatever else they are."""
+
+_USUAL_FORMATS: Final[dict[_Write, str]] = {
+    _date: "yyyy-mm-dd",
+    _datetime: "yyyy-mm-dd hh:mm:ss",
+    _time: "hh:mm:ss",
+    _duration: "[h]:mm:ss",
 }
-"""By type, what writes values that are no text; subclasses come before their bases."""
+"""Number formats of what has one by itself."""

@@ -53,6 +53,9 @@ class PackingEncoder(TitledEncoder):
     ending: str
 
     def __init__(self, inner: Encoder) -> None:
+        if isinstance(inner, type) or not callable(getattr(inner, "begin", None)):
+            message = f"{type(self).__name__} packs an encoder, such as CSVEncoder(), not {inner!r}"
+            raise ConfigurationError(message)
         if isinstance(inner, PackingEncoder):
             message = f"{inner.name} is packed already; pack {inner.inner.name} instead"
             raise ConfigurationError(message)

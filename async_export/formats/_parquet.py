@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from async_export.formats._arrow_cells import ARROW_NATIVES, UUIDForm
+from async_export.formats._arrow_cells import UUIDForm
+from async_export.formats._arrow_encoder import PyArrowEncoder
 from async_export.formats._arrow_tables import (
     MAX_TABLE_BYTES,
-    Output,
+    RecordBatch,
     Tables,
     check_choice,
     check_number,
 )
-from async_export.formats._encoder import Encoder
 from async_export.formats._optional import require
-from async_export.types import CellForm, Column, Record
+from async_export.types import Column
 
 __all__ = ("ParquetEncoder",)
 
 Compression: TypeAlias = Literal["zstd", "snappy", "gzip", "brotli", "lz4"]
 
 
-class ParquetEncoder(Encoder):
+class ParquetEncoder(PyArrowEncoder):
     """Parquet: compressed columns with types, in row groups.
 
     The schema follows from the types of the columns, never from values; all columns may be null.
@@ -60,10 +60,6 @@ class ParquetEncoder(Encoder):
     name = "parquet"
     extension = "parquet"
     content_type = "application/vnd.apache.parquet"
-    cells: CellForm = "native"
-    natives = ARROW_NATIVES
-    extra = "parquet"
-    offload = True
 
     def __init__(
         self,
@@ -73,7 +69,7 @@ class ParquetEncoder(Encoder):
         row_group_bytes: int = 16_777_216,
         uuid: UUIDForm = "uuid",
     ) -> None:
-        require("pyarrow", "the format parquet", "parquet")
+        require("pyarrow", f"the format {self.name}", self.extra)
         check_choice("compression", compression, (*get_args(Compression), None))
         check_number("row_group_rows", row_group_rows, MAX_TABLE_BYTES)
         check_number("row_group_bytes", row_group_bytes, MAX_TABLE_BYTES)
@@ -83,28 +79,18 @@ class ParquetEncoder(Encoder):
         self.row_group_bytes = row_group_bytes
         self.uuid = uuid
 
-    def begin(self, columns: Sequence[Column]) -> bytes:
+    def _gather(self, columns: Sequence[Column]) -> Tables:
+        return Tables(columns, rows=self.row_group_rows, size=self.row_group_bytes, uuid=self.uuid)
+
+    def _open(self) -> Any:
         from pyarrow.parquet import ParquetWriter
 
-        self._tables = Tables(
-            columns, rows=self.row_group_rows, size=self.row_group_bytes, uuid=self.uuid
-        )
-        self._output = Output()
-        self._writer = ParquetWriter(
+        return ParquetWriter(
             self._output,
             self._tables.schema,
             version="2.6",
             compression=self.compression or "none",
         )
-        return self._output.take()
 
-    def encode(self, records: Sequence[Record]) -> bytes:
-        for table in self._tables.add(records):
-            self._writer.write_batch(table, table.num_rows)
-        return self._output.take()
-
-    def end(self) -> bytes:
-        for table in self._tables.rest():
-            self._writer.write_batch(table, table.num_rows)
-        self._writer.close()
-        return self._output.take()
+    def _write(self, table: RecordBatch) -> None:
+        self._writer.write_batch(table, table.num_rows)

@@ -12,9 +12,11 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
+from async_export.formats._by_type import ByType
+from async_export.formats._cell_error import CellError
 from async_export.formats._json_objects import JSON_ERRORS, JSONObjects
-from async_export.formats._sql_literals import ByType, shown_text
-from async_export.formats._text_columns import CellError, TextMaker
+from async_export.formats._sql_literals import MakeText, shown_text
+from async_export.formats._text_columns import TextMaker
 from async_export.types import Cell, Kind, LogicalType, UnrepresentableText
 
 __all__ = ("literals_of",)
@@ -145,7 +147,7 @@ def _quoted(text: str) -> str:
     return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
-_TEXTS: Final[ByType] = ByType(
+_TEXTS: Final[ByType[MakeText]] = ByType(
     {
         bool: lambda value: "true" if value else "false",
         int: int.__repr__,
@@ -155,8 +157,8 @@ _TEXTS: Final[ByType] = ByType(
         bytes: _bytes_text,
         bytearray: _bytes_text,
         memoryview: _bytes_text,
-        date: date.isoformat,
         datetime: _datetime_text,
+        date: date.isoformat,
         time: time.isoformat,
         timedelta: _interval_text,
         UUID: str,
@@ -167,7 +169,7 @@ _TEXTS: Final[ByType] = ByType(
 )
 """By type, what makes the texts that PostgreSQL reads its values from."""
 
-_LITERALS: Final[ByType] = ByType(
+_LITERALS: Final[ByType[MakeText]] = ByType(
     {
         NoneType: _null,
         bool: lambda value: "TRUE" if value else "FALSE",
@@ -178,8 +180,8 @@ _LITERALS: Final[ByType] = ByType(
         bytes: lambda value: f"{string_literal(_bytes_text(value))}::bytea",
         bytearray: lambda value: f"{string_literal(_bytes_text(value))}::bytea",
         memoryview: lambda value: f"{string_literal(_bytes_text(value))}::bytea",
-        date: lambda value: f"DATE '{date.isoformat(value)}'",
         datetime: _datetime,
+        date: lambda value: f"DATE '{date.isoformat(value)}'",
         time: _time,
         timedelta: lambda value: f"INTERVAL '{_interval_text(value)}'",
         UUID: lambda value: f"'{value}'::uuid",

@@ -16,12 +16,22 @@ from async_export.formats._zstd import ZstdEncoder
 from async_export.types import Kind
 
 __all__ = (
+    "PACKINGS",
     "available_formats",
     "format_for_path",
     "get_format",
     "make_encoder",
     "register_format",
 )
+
+_ALIASES = {
+    "feather": "arrow",
+    "htm": "html",
+    "ndjson": "jsonl",
+    "pq": "parquet",
+    "yml": "yaml",
+}
+"""Other endings of files, and names, of formats."""
 
 EncoderClass = TypeVar("EncoderClass", bound=type[Encoder])
 
@@ -48,13 +58,20 @@ def available_formats() -> tuple[type[Encoder], ...]:
 def get_format(name: str) -> type[Encoder]:
     """Return the encoder class that is called *name*, without regard to case.
 
+    The extension of its files serves as well: ``md`` for ``markdown``.
+
     Raises:
         UnknownNameError: there is no such format.
     """
-    try:
-        return _FORMATS[name.lower()]
-    except KeyError:
-        raise UnknownNameError("format", name, _FORMATS) from None
+    key = name.lower()
+    key = _ALIASES.get(key, key)
+    found = _FORMATS.get(key)
+    if found is None:
+        classes = _FORMATS.values()
+        found = next((each for each in classes if each.extension.lower() == key), None)
+    if found is None:
+        raise UnknownNameError("format", name, _FORMATS)
+    return found
 
 
 def format_for_path(path: str | os.PathLike[str]) -> type[Encoder] | Encoder:
@@ -76,11 +93,17 @@ def format_for_path(path: str | os.PathLike[str]) -> type[Encoder] | Encoder:
         if file_name.endswith(f".{encoder_class.extension.lower()}")
     ]
     stem, _, ending = file_name.rpartition(".")
+    named = _FORMATS.get(_ALIASES.get(ending, ending))
+    if not fitting and named is not None and stem:
+        return named
     if not fitting and "." in stem and ending in PACKINGS:
         return _packed(ending, make_encoder(format_for_path(stem)), {})
     if not fitting:
         known = dict.fromkeys(encoder_class.extension for encoder_class in _FORMATS.values())
-        raise UnknownNameError("file extension", file_name.partition(".")[2], known)
+        error = UnknownNameError("file extension", file_name.partition(".")[2], known)
+        if ending in PACKINGS and stem:
+            error.add_note(f"say what is packed, as in {stem}.csv.{ending}")
+        raise error
     return max(fitting, key=lambda encoder_class: len(encoder_class.extension))
 
 
@@ -145,13 +168,16 @@ def _named(name: str, options: Mapping[str, Any]) -> Encoder:
     stem, _, ending = name.lower().rpartition(".")
     if name.lower() in _FORMATS or not stem or ending not in PACKINGS:
         return _with_options(get_format(name), options)
-    known = inspect.signature(PACKINGS[ending]).parameters
+    known = {*inspect.signature(PACKINGS[ending]).parameters} - {"inner"}
     own = {key: value for key, value in options.items() if key in known}
     inner = {key: value for key, value in options.items() if key not in known}
     return _packed(ending, make_encoder(stem, **inner), own)
 
 
 def _packed(ending: str, inner: Encoder, options: Mapping[str, Any]) -> Encoder:
+    signature = inspect.signature(PACKINGS[ending])
+    for option, value in options.items():
+        _check_type(ending, signature, option, value)
     return PACKINGS[ending](inner, **options)
 
 
@@ -162,12 +188,33 @@ def _with_options(encoder_class: type[Encoder], options: Mapping[str, Any]) -> E
         if option not in signature.parameters and not takes_any:
             known = signature.parameters
             raise UnknownNameError("option", option, known, f"the format {encoder_class.name}")
+        _check_type(encoder_class.name, signature, option, options[option])
     try:
         signature.bind(**options)
     except TypeError as error:
         message = f"{encoder_class.__name__} cannot be made without options: {error}"
         raise ConfigurationError(message) from error
     return encoder_class(**options)
+
+
+def _check_type(name: str, signature: inspect.Signature, option: str, value: Any) -> None:
+    """Refuse a value of another type where the constructor names a plain one.
+
+    The command line reads ``header=no`` as text, and text is true.
+    """
+    if option not in signature.parameters:
+        return
+    kinds = str(signature.parameters[option].annotation).split(" | ")
+    types = tuple(_PLAIN_TYPES[kind] for kind in kinds if kind in _PLAIN_TYPES)
+    # True is a whole number to Python, and not to people.
+    if len(types) < len(kinds) or type(value) in types:
+        return
+    expected = " or ".join(_TYPE_WORDS[each] for each in types)
+    raise ConfigurationError(f"the option {option} of {name} takes {expected}, not {value!r}")
+
+
+_PLAIN_TYPES = {"bool": bool, "int": int, "str": str, "None": type(None)}
+_TYPE_WORDS = {bool: "true or false", int: "a whole number", str: "text", type(None): "null"}
 
 
 def _check_encoder_class(encoder_class: Any) -> None:
@@ -185,10 +232,17 @@ def _check_encoder_class(encoder_class: Any) -> None:
             raise ConfigurationError(message)
         if not fits(getattr(encoder_class, attribute)):
             raise ConfigurationError(f"{where}.{attribute} must be {expected}")
+    for attribute, (fits, expected) in _OPTIONAL_ATTRIBUTES.items():
+        if not fits(getattr(encoder_class, attribute, getattr(Encoder, attribute))):
+            raise ConfigurationError(f"{where}.{attribute} must be {expected}")
 
 
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_extension(value: Any) -> bool:
@@ -219,3 +273,10 @@ _ATTRIBUTES = {
     "offload": (_is_bool, "True or False"),
 }
 """The attributes of an encoder class: what to check, and how to say it."""
+
+_OPTIONAL_ATTRIBUTES = {
+    "limits": (_is_text, "words for people, or an empty text"),
+    "extra": (_is_text, "the name of an extra, or an empty text"),
+    "with_titles": (_is_bool, "True or False"),
+}
+"""Attributes that a class which is no subclass of Encoder may leave out."""

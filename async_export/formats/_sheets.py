@@ -8,15 +8,19 @@ from typing import Final
 
 from async_export.errors import FormatLimitError
 from async_export.formats._encoder import SheetEncoder
-from async_export.formats._spreadsheets import MAX_SHEET_ROWS, SheetNames, cell_text
+from async_export.formats._sheet_names import SheetNames
+from async_export.formats._texts import cell_text
 from async_export.formats._titles import padded
 from async_export.formats._zip import Compressor, ZipWriter
 from async_export.types import CellForm, Column, Kind, Record
 
-__all__ = ("MAX_COLUMNS", "Sheet", "SpreadsheetEncoder")
+__all__ = ("MAX_COLUMNS", "Sheet", "SpreadsheetEncoder", "column_name", "quoted_name")
 
 MAX_COLUMNS: Final = 16_384
 """Columns of a sheet in Excel and LibreOffice."""
+
+MAX_SHEET_ROWS: Final = 1_048_576
+"""Rows of a sheet in Excel and LibreOffice, the header among them."""
 
 SAMPLE_RECORDS: Final = 100
 """Records that the widths of columns are taken from; they wait for each other."""
@@ -154,6 +158,7 @@ class SpreadsheetEncoder(SheetEncoder):
         self._zip = ZipWriter(self._make_compressor)
         self._names = SheetNames()
         self._sheets: list[Sheet] = []
+        self.taken = 0
         return self._start_file()
 
     def begin_sheet(
@@ -185,7 +190,7 @@ class SpreadsheetEncoder(SheetEncoder):
         if sheet.rows + len(footers) > MAX_SHEET_ROWS:
             raise _too_many_rows("footers")
         sheet.last_record_row = sheet.rows
-        sheet.add(self._bold_rows(sheet, padded(footers, len(self._columns))))
+        sheet.add(self._footer_rows(sheet, padded(footers, len(self._columns))))
         return made + self._close_sheet(sheet)
 
     def end(self, footers: Sequence[Record] = ()) -> bytes:
@@ -195,10 +200,10 @@ class SpreadsheetEncoder(SheetEncoder):
         sheet = Sheet(self._names.add(self._wanted), len(self._columns))
         self._sheets.append(sheet)
         started = self._start_sheet(sheet)
-        sheet.add(self._bold_rows(sheet, padded(titles, len(self._columns))))
+        sheet.add(self._title_rows(sheet, padded(titles, len(self._columns))))
         if self.header:
             headers = [column.header for column in self._columns]
-            rows = self._bold_rows(sheet, [headers])
+            rows = self._title_rows(sheet, [headers])
             sheet.add_headers(rows, headers, filtered=self.autofilter)
         sheet.widen([_shown_width(column.number_format or "") for column in self._columns])
         if sheet.rows > MAX_SHEET_ROWS:
@@ -208,7 +213,9 @@ class SpreadsheetEncoder(SheetEncoder):
     def _add(self, sheet: Sheet, records: Sequence[Record]) -> int:
         """Add as many *records* as there is room for; give their number."""
         rows = self._rows(sheet, records)
+        before = sheet.bytes
         sheet.add_records(rows, records[: len(rows)])
+        self.taken += sheet.bytes - before
         return len(rows)
 
     def _roll_over(self, sheet: Sheet) -> bytes:
@@ -271,9 +278,30 @@ class SpreadsheetEncoder(SheetEncoder):
         ...
 
     @abstractmethod
-    def _bold_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
-        """Give the rows of headers, titles or footers, perhaps none, as XML."""
+    def _title_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
+        """Give the rows of titles or headers, perhaps none, as XML."""
         ...
+
+    @abstractmethod
+    def _footer_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
+        """Give the rows of footers, perhaps none, in the columns' number formats, as XML."""
+        ...
+
+
+def column_name(place: int) -> str:
+    """Give what a spreadsheet calls the column at *place*, from 0: ``A``, ``Z``, ``AA``."""
+    name = ""
+    place += 1
+    while place:
+        place, letter = divmod(place - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+def quoted_name(name: str) -> str:
+    """Give the name of a sheet as formulas and addresses have it."""
+    doubled = name.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _width(value: object) -> int:
@@ -297,5 +325,6 @@ def _too_many_rows(what: str) -> FormatLimitError:
 def _check_columns(columns: Sequence[Column]) -> None:
     if len(columns) > MAX_COLUMNS:
         raise FormatLimitError(
-            f"a sheet holds {MAX_COLUMNS:,} columns, and there are {len(columns):,}"
+            f"a sheet holds {MAX_COLUMNS:,} columns, and there are {len(columns):,}; select fewer "
+            "with fields="
         )

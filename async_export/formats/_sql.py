@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from async_export.errors import ConfigurationError
+from async_export.formats._by_type import ByType
 from async_export.formats._encoder import Encoder
 from async_export.formats._headers import check_distinct
 from async_export.formats._postgres_literals import literals_of
-from async_export.formats._sql_literals import STANDARD_LITERALS, ByType
+from async_export.formats._sql_literals import STANDARD_LITERALS
 from async_export.formats._sql_names import plain_name, quoted_name, table_name
 from async_export.formats._text_columns import TextColumns, TextMaker
 from async_export.types import CellForm, Column, Kind, Record

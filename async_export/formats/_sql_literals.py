@@ -10,23 +10,14 @@ from types import NoneType
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from async_export.formats._spreadsheets import cell_text
-from async_export.formats._text_columns import CellError
+from async_export.formats._cell_error import CellError
+from async_export.formats._texts import cell_text
 from async_export.types import Cell
 
-__all__ = ("STANDARD_LITERALS", "ByType", "MakeText", "shown_text")
+__all__ = ("STANDARD_LITERALS", "MakeText", "shown_text")
 
 MakeText: TypeAlias = Callable[[Any], str]
 """Makes a text of a value."""
-
-
-class ByType(dict[type, MakeText]):
-    """Functions by type; a type that is not there gets that of its nearest base."""
-
-    def __missing__(self, cls: type) -> MakeText:
-        found = next(self[base] for base in cls.__mro__ if base in self)
-        self[cls] = found
-        return found
 
 
 def shown_text(cell: Cell) -> str:
@@ -60,8 +51,8 @@ STANDARD_LITERALS: Final[Mapping[type, MakeText]] = {
     float: _float,
     Decimal: _decimal,
     str: _string,
-    date: lambda value: f"DATE '{date.isoformat(value)}'",
     datetime: lambda value: f"TIMESTAMP '{datetime.isoformat(value, ' ')}'",
+    date: lambda value: f"DATE '{date.isoformat(value)}'",
     time: lambda value: f"'{time.isoformat(value)}'",
     timedelta: lambda value: f"'{timedelta.__str__(value)}'",
     UUID: lambda value: f"'{value}'",

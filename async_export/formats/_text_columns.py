@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from async_export.errors import EncodeError
+from async_export.formats._cell_error import reason_of
 from async_export.types import Cell, Column, Record
 
-__all__ = ("CellError", "TextColumns", "TextMaker", "reason_of")
+__all__ = ("TextColumns", "TextMaker")
 
 TextMaker: TypeAlias = Callable[[Sequence[Cell]], Sequence[str]]
 """Makes the texts of the cells of one column."""
-
-
-class CellError(ValueError):
-    """A cell that the format cannot hold; the message has no values."""
 
 
 class TextColumns:
@@ -64,17 +61,6 @@ class TextColumns:
             )
             where = "".join([f"column {header!r}: " for header in [*named][:1]])
             raise EncodeError(f"{where}{reason_of(error)}") from error
-
-
-def reason_of(error: Exception) -> str:
-    """Say why a cell has no text, without any part of it."""
-    if isinstance(error, CellError):
-        return str(error)
-    if isinstance(error, UnicodeEncodeError):
-        return f"a character that utf-8 cannot hold ({error.reason})"
-    if isinstance(error, RecursionError):
-        return "a value that is nested too deep or contains itself"
-    return f"a value without a text ({type(error).__name__})"
 
 
 def _is_utf8(text: str) -> bool:

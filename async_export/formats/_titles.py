@@ -18,6 +18,9 @@ def padded(records: Sequence[Record], width: int) -> list[Record]:
     """
     for record in records:
         if len(record) > width:
-            message = f"a title or footer has {len(record)} cells, and there are {width} columns"
+            message = (
+                f"a record of title_records or footer_records has {len(record)} cells, and there "
+                f"are {width} columns; give it no more"
+            )
             raise ConfigurationError(message)
     return [[*record, *[None] * (width - len(record))] for record in records]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from async_export.errors import ConfigurationError
 from async_export.formats._deflate import DeflateLibrary, deflate
-from async_export.formats._sheets import MAX_COLUMNS, Sheet, SpreadsheetEncoder
-from async_export.formats._xlsx_cells import MAX_TEXT, CellWriter, LongText, column_name
+from async_export.formats._excel_limits import MAX_TEXT
+from async_export.formats._sheets import (
+    MAX_COLUMNS,
+    Sheet,
+    SpreadsheetEncoder,
+    column_name,
+    quoted_name,
+)
+from async_export.formats._xlsx_cells import CellWriter, LongText
 from async_export.formats._xlsx_styles import Styles
-from async_export.types import Record
+from async_export.types import Column, Record
 
 __all__ = ("XLSXEncoder",)
 
@@ -116,13 +124,10 @@ class XLSXEncoder(SpreadsheetEncoder):
         return self._zip.file("_rels/.rels", _root_relations())
 
     def _start_columns(self) -> None:
-        self._writers, self._bold_writers = (
-            [
-                CellWriter(place, column, self._styles, long_text=self.long_text, bold=bold)
-                for place, column in enumerate(self._columns)
-            ]
-            for bold in (False, True)
-        )
+        plain = [replace(column, number_format=None) for column in self._columns]
+        self._writers = self._new_writers(self._columns, bold=False)
+        self._title_writers = self._new_writers(plain, bold=True)
+        self._footer_writers = self._new_writers(self._columns, bold=True)
 
     def _start_sheet(self, sheet: Sheet) -> bytes:  # noqa: ARG002 - the last one
         return self._zip.begin(f"xl/worksheets/sheet{len(self._sheets)}.xml")
@@ -152,10 +157,24 @@ class XLSXEncoder(SpreadsheetEncoder):
         self.cut += self._take_cuts(self._writers)
         return rows
 
-    def _bold_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
-        rows = self._written(sheet, records, self._bold_writers) if records else []
-        self.cut += self._take_cuts(self._bold_writers)
+    def _title_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
+        return self._bold_rows(sheet, records, self._title_writers)
+
+    def _footer_rows(self, sheet: Sheet, records: Sequence[Record]) -> list[str]:
+        return self._bold_rows(sheet, records, self._footer_writers)
+
+    def _bold_rows(
+        self, sheet: Sheet, records: Sequence[Record], writers: Sequence[CellWriter]
+    ) -> list[str]:
+        rows = self._written(sheet, records, writers) if records else []
+        self.cut += self._take_cuts(writers)
         return rows
+
+    def _new_writers(self, columns: Sequence[Column], *, bold: bool) -> list[CellWriter]:
+        return [
+            CellWriter(place, column, self._styles, long_text=self.long_text, bold=bold)
+            for place, column in enumerate(columns)
+        ]
 
     @staticmethod
     def _take_cuts(writers: Sequence[CellWriter]) -> int:
@@ -226,7 +245,7 @@ def _workbook(sheets: Sequence[Sheet], areas: Mapping[int, str]) -> bytes:
     # Excel keeps what is filtered under this name, and other programs look for it.
     names = "".join(
         f'<definedName name="_xlnm._FilterDatabase" localSheetId="{place}" hidden="1">'
-        f"{escape(_quoted(sheets[place].name))}!{area}</definedName>"
+        f"{escape(quoted_name(sheets[place].name))}!{area}</definedName>"
         for place, area in areas.items()
     )
     defined = f"<definedNames>{names}</definedNames>" if names else ""
@@ -234,12 +253,6 @@ def _workbook(sheets: Sequence[Sheet], areas: Mapping[int, str]) -> bytes:
         f'{_DECLARATION}<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}">'
         f"<bookViews><workbookView/></bookViews><sheets>{listed}</sheets>{defined}</workbook>"
     ).encode()
-
-
-def _quoted(name: str) -> str:
-    """Give the name of a sheet as formulas have it."""
-    doubled = name.replace("'", "''")
-    return f"'{doubled}'"
 
 
 def _workbook_relations(sheets: int) -> bytes:

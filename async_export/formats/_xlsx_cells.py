@@ -8,26 +8,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from types import NoneType
 from typing import Any, Final, Literal, TypeAlias
 
 from async_export.errors import EncodeError, FormatLimitError
+from async_export.formats._by_type import ByType
+from async_export.formats._cell_error import reason_of
 from async_export.formats._exact import (
     FIRST_INEXACT,
     MAX_DIGITS,
     decimal_text,
     float_text,
     integer_text,
-    of_type,
 )
-from async_export.formats._spreadsheets import cell_text, legal
+from async_export.formats._excel_limits import FIRST_DAY, MAX_TEXT
+from async_export.formats._sheets import column_name
+from async_export.formats._texts import SEPARATOR, cell_text
 from async_export.formats._xlsx_styles import Styles
+from async_export.formats._xml_text import legal
 from async_export.types import Cell, Column
 
-__all__ = ("MAX_TEXT", "CellWriter", "LongText", "column_name")
-
-MAX_TEXT: Final = 32_767
-"""Characters of a cell, counted in units of UTF-16."""
+__all__ = ("CellWriter", "LongText")
 
 LongText: TypeAlias = Literal["error", "cut"]
 """What becomes of longer ones."""
@@ -35,8 +37,7 @@ LongText: TypeAlias = Literal["error", "cut"]
 _DAY_ZERO: Final = date(1899, 12, 30).toordinal()
 """Day 0 of Excel's calendar, where it is right."""
 
-_FIRST_DAY: Final = date(1900, 3, 1).toordinal()
-"""Before that, Excel's calendar has a day that never was."""
+_FIRST_ORDINAL: Final = FIRST_DAY.toordinal()
 
 _DAY_SECONDS: Final = 86_400
 
@@ -51,24 +52,11 @@ DATETIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
 TIME_FORMAT: Final = "hh:mm:ss"
 DURATION_FORMAT: Final = "[h]:mm:ss"
 
-_SEPARATOR: Final = "\x1e"
-"""Put between the texts of a column, so that they are searched at once; XML cannot hold it."""
-
 _SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1d\x1f\ud800-\udfff\ufffe\uffff\n]")
 """What cannot stand in XML as it is, or breaks the line."""
 
 _ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """An underscore that Excel would take for the start of an escaped character."""
-
-
-def column_name(place: int) -> str:
-    """Give what a spreadsheet calls the column at *place*, from 0: ``A``, ``Z``, ``AA``."""
-    name = ""
-    place += 1
-    while place:
-        place, letter = divmod(place - 1, 26)
-        name = chr(ord("A") + letter) + name
-    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +119,7 @@ class CellWriter:
     def _cell(self, row: str, value: Cell) -> str:
         if value is None:
             return ""
-        kind = of_type(_KINDS, value)
+        kind = _KINDS[type(value)]
         written = kind.write(self, value)
         if written is None:
             return self._text_cell(row, self._text_of(value))
@@ -147,13 +135,13 @@ class CellWriter:
     def _texts(self, rows: Sequence[str], texts: Sequence[str], has_none: bool) -> list[str] | None:
         """Give cells of text, if none of them needs a closer look."""
         some = [text for text in texts if text is not None] if has_none else texts
-        joined = _SEPARATOR.join(some)
+        joined = SEPARATOR.join(some)
         if (
             _SPECIAL.search(joined) is not None
             or _ESCAPED.search(joined) is not None
             # White space at the edges, which readers drop unless they are told to keep it.
-            or _SEPARATOR.join(map(str.strip, some)) != joined
-            or joined.count(_SEPARATOR) >= len(some)
+            or SEPARATOR.join(map(str.strip, some)) != joined
+            or joined.count(SEPARATOR) >= len(some)
             or (len(joined) > MAX_TEXT // 2 and max(map(len, some)) > MAX_TEXT // 2)
         ):
             return None
@@ -192,8 +180,7 @@ class CellWriter:
         try:
             return cell_text(value)
         except Exception as error:
-            reason = f"a value without a text ({type(error).__name__})"
-            raise EncodeError(f"column {self._column.header!r}: {reason}") from error
+            raise EncodeError(f"column {self._column.header!r}: {reason_of(error)}") from error
 
     # --- numbers and dates --------------------------------------------------------------------
 
@@ -245,7 +232,7 @@ class CellWriter:
         self, rows: Sequence[str], values: Sequence[Any], has_none: bool, number_format: str
     ) -> list[str] | None:
         some = [value for value in values if value is not None] if has_none else values
-        if min(value.toordinal() for value in some) < _FIRST_DAY:
+        if min(value.toordinal() for value in some) < _FIRST_ORDINAL:
             return None
         start, tail = self._start, f'"{self._styles[number_format]}><v>'
         serial = _date_serial if number_format == DATE_FORMAT else _datetime_serial
@@ -308,11 +295,11 @@ def _datetime_serial(value: datetime) -> float:
 
 
 def _date(_: CellWriter, value: date) -> str | None:
-    return _number(str(_date_serial(value))) if value.toordinal() >= _FIRST_DAY else None
+    return _number(str(_date_serial(value))) if value.toordinal() >= _FIRST_ORDINAL else None
 
 
 def _datetime(_: CellWriter, value: datetime) -> str | None:
-    return _number(repr(_datetime_serial(value))) if value.toordinal() >= _FIRST_DAY else None
+    return _number(repr(_datetime_serial(value))) if value.toordinal() >= _FIRST_ORDINAL else None
 
 
 def _time(_: CellWriter, value: time) -> str | None:
@@ -332,18 +319,21 @@ def _other(_writer: CellWriter, _value: Any) -> None:
     """Write what Excel has no type for as text."""
 
 
-_KINDS: Final[dict[type, _Kind]] = {
-    bool: _Kind(_boolean),
-    int: _Kind(lambda _, value: _number_of(integer_text(value))),
-    float: _Kind(lambda _, value: _number_of(float_text(value))),
-    Decimal: _Kind(lambda _, value: _number_of(decimal_text(value))),
-    datetime: _Kind(_datetime, DATETIME_FORMAT),
-    date: _Kind(_date, DATE_FORMAT),
-    time: _Kind(_time, TIME_FORMAT),
-    timedelta: _Kind(_duration, DURATION_FORMAT),
-    str: _Kind(_other),
-}
-"""By type, how values are written that are no text; subclasses come before their bases."""
+_KINDS: Final = ByType(
+    {
+        Enum: _Kind(_other),
+        bool: _Kind(_boolean),
+        int: _Kind(lambda _, value: _number_of(integer_text(value))),
+        float: _Kind(lambda _, value: _number_of(float_text(value))),
+        Decimal: _Kind(lambda _, value: _number_of(decimal_text(value))),
+        datetime: _Kind(_datetime, DATETIME_FORMAT),
+        date: _Kind(_date, DATE_FORMAT),
+        time: _Kind(_time, TIME_FORMAT),
+        timedelta: _Kind(_duration, DURATION_FORMAT),
+        object: _Kind(_other),
+    }
+)
+"""By type, how values are written; the members of enums are text, whatever else they are."""
 
 
 _Fast: TypeAlias = Callable[[CellWriter, Sequence[str], Sequence[Any], bool], list[str] | None]

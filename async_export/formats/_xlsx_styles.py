@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from xml.sax.saxutils import quoteattr
 
-from async_export.formats._spreadsheets import legal
+from async_export.formats._xml_text import legal
 
 __all__ = ("Styles",)
 

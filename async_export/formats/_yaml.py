@@ -12,11 +12,11 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from async_export.errors import EncodeError
+from async_export.formats._cell_error import CellError, reason_of
 from async_export.formats._encoder import Encoder
 from async_export.formats._headers import check_distinct
 from async_export.formats._json_objects import JSON_NATIVES
 from async_export.formats._optional import require
-from async_export.formats._text_columns import CellError, reason_of
 from async_export.types import Cell, CellForm, Column, Kind, Record
 
 __all__ = ("YAMLEncoder",)

@@ -50,14 +50,18 @@ class ZipWriter:
 
     Args:
         make_compressor: Makes the deflate stream of each entry.
+        cure: What to do about files that are too large, for people.
 
     Attributes:
         written: Bytes of the archive so far.
         entry_bytes: Uncompressed bytes so far of the entry that is open.
     """
 
-    def __init__(self, make_compressor: Callable[[], Compressor]) -> None:
+    def __init__(
+        self, make_compressor: Callable[[], Compressor], cure: str = "export it in parts"
+    ) -> None:
         self._make_compressor = make_compressor
+        self._cure = cure
         self._directory: list[bytes] = []
         self._compressor: Compressor | None = None
         self.written = 0
@@ -82,7 +86,7 @@ class ZipWriter:
             FormatLimitError: there are too many.
         """
         if len(self._directory) >= MAX_ENTRIES:
-            raise FormatLimitError(f"a zip archive holds {MAX_ENTRIES:,} files at most")
+            raise self._limit(f"a zip archive holds {MAX_ENTRIES:,} files at most")
         self._name = name.encode()
         self._start = self.written
         self._compressor = self._make_compressor()
@@ -129,14 +133,17 @@ class ZipWriter:
     def _packed(self, data: bytes) -> bytes:
         self._compressed += len(data)
         if self.entry_bytes >= MAX_BYTES:
-            raise FormatLimitError("a file in a zip archive holds less than 4 GiB")
+            raise self._limit("a file in a zip archive holds less than 4 GiB")
         return self._counted(data)
 
     def _counted(self, data: bytes) -> bytes:
         self.written += len(data)
         if self.written >= MAX_BYTES:
-            raise FormatLimitError("a zip archive holds less than 4 GiB")
+            raise self._limit("a zip archive holds less than 4 GiB")
         return data
+
+    def _limit(self, message: str) -> FormatLimitError:
+        return FormatLimitError(f"{message}; {self._cure}")
 
     def _local(self, name: bytes, flags: int, method: int, sizes: tuple[int, int, int]) -> bytes:
         fields = (_VERSION, flags, method, _TIME, _DATE, *sizes, len(name), 0)

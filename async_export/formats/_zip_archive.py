@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from async_export.errors import ConfigurationError, FormatLimitError
+from async_export.errors import ConfigurationError
 from async_export.formats._deflate import DeflateLibrary, deflate
 from async_export.formats._encoder import Encoder, SheetEncoder
 from async_export.formats._packing import PackingEncoder
@@ -81,7 +81,9 @@ class ZipEncoder(PackingEncoder, SheetEncoder):
         return self._past["cut"] + super().cut
 
     def begin_file(self) -> bytes:
-        self._zip = ZipWriter(self._make_stream)
+        name = self._given.name
+        cure = f"export {name}.gz or {name}.zst, which have no such limit, or several archives"
+        self._zip = ZipWriter(self._make_stream, cure)
         self._names = FileNames()
         self._past = dict.fromkeys(("escaped", "cut"), 0)
         self.inner = self._given
@@ -94,33 +96,22 @@ class ZipEncoder(PackingEncoder, SheetEncoder):
             self._past[count] += getattr(self.inner, count, 0)
         ending = f".{self.inner.extension}"
         file_name = self._names.add(name.removesuffix(ending), ending)
-        return self._limited(self._zip.begin, file_name) + self._begin_inner(columns, titles)
+        return self._zip.begin(file_name) + self._begin_inner(columns, titles)
 
     def end_sheet(self, footers: Sequence[Record] = ()) -> bytes:
-        return self._end_inner(footers) + self._limited(self._zip.end)
+        return self._end_inner(footers) + self._zip.end()
 
     def end_file(self) -> bytes:
-        return self._limited(self._zip.close)
+        return self._zip.close()
 
     def _start(self) -> bytes:
-        return self.begin_file() + self._limited(self._zip.begin, self.file_name)
+        return self.begin_file() + self._zip.begin(self.file_name)
 
     def _compress(self, block: bytes) -> bytes:
-        return self._limited(self._zip.data, block)
+        return self._zip.data(block)
 
     def _finish(self) -> bytes:
-        return self._limited(self._zip.end) + self.end_file()
-
-    def _limited(self, method: Callable[..., bytes], *args: Any) -> bytes:
-        """Call a method of the archive, and say what to do where it has a limit."""
-        try:
-            return method(*args)
-        except FormatLimitError as error:
-            message = (
-                f"{error}; export {self.inner.name}.gz or {self.inner.name}.zst, which have no "
-                "such limit, or several archives"
-            )
-            raise FormatLimitError(message) from error
+        return self._zip.end() + self.end_file()
 
 
 class FileNames:

@@ -54,7 +54,7 @@ class ExportResponse(Response):
         filename: What the browser saves the file as: cleaned, and with the format's extension;
             by default the resource's display name, ``export`` for a stream.
         queryset: A select or an iterable; by default what ``get_queryset`` gives.
-        fields: Names or headers of the fields to export, in order; by default all.
+        fields: Names or column_names of the fields to export, in order; by default all.
         status_code: Status of the response.
         headers: More headers, or other values for ``Cache-Control`` and the like.
         background: Task that runs after the whole body was sent, and only then.
@@ -153,6 +153,7 @@ class ExportResponse(Response):
             raise ConfigurationError("headers hold Latin-1 characters only") from error
         extension = self._stream.extension
         known = {encoder.extension for encoder in available_formats()}
+        known |= {extension, extension.rpartition(".")[2]}
         name = safe_file_name(filename, extension, known)
         self.headers["Content-Disposition"] = content_disposition(name, extension)
         self.headers.setdefault("X-Content-Type-Options", "nosniff")

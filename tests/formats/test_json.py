@@ -153,6 +153,7 @@ def test_empty_header() -> None:
         (uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (dt.date(2020, 1, 2), '"2020-01-02"'),
         (dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC), '"2020-01-02T03:04:05+00:00"'),
+        (dt.timedelta(1), '"1 day, 0:00:00"'),
         (Color.RED, "1"),
         (Color.NONE, '"nan"'),
         ([Decimal(1), (1, 2)], '["1", [1, 2]]'),
@@ -192,7 +193,6 @@ def test_duplicate_headers_are_refused(encoder_class: type[Encoder]) -> None:
     ("cell", "named"),
     [
         (b"secret", "bytes"),
-        (dt.timedelta(1), "timedelta"),
         ({1, 2}, "set"),
         ([object()], "object"),
         ({("secret",): 1}, "tuple"),
@@ -329,7 +329,6 @@ def test_compact_cells(cell: Any, expected: str) -> None:
     ("cell", "named"),
     [
         (b"secret", "bytes"),
-        (dt.timedelta(1), "timedelta"),
         ({1, 2}, "set"),
         ([object()], "object"),
         ("secret \ud800", "surrogates"),

@@ -210,6 +210,18 @@ def test_the_sheet() -> None:
     assert ("ooo", "http://openoffice.org/2004/office") in declared, "LibreOffice ignores the view"
 
 
+class Day(dt.date):
+    """A date of another class."""
+
+
+def test_subclasses_are_what_they_are() -> None:
+    """A subclass of a date has the style of a date."""
+    content = part(export([[Day(2024, 1, 2), dt.date(2024, 1, 2)]]), "content.xml")
+    styles = re.findall('style-name="(ce[0-9]+)" office:value-type="date"', content)
+    assert len(styles) == 2
+    assert len(set(styles)) == 1
+
+
 def test_options_of_the_sheet() -> None:
     """Each part can be left out."""
     plain = ODSEncoder(freeze=False, autofilter=False, sheet="My/Sheet", header=False)

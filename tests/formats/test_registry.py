@@ -12,9 +12,12 @@ from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import (
     CSVEncoder,
     Encoder,
+    GzipEncoder,
     JSONEncoder,
     JSONLinesEncoder,
+    MarkdownEncoder,
     TSVEncoder,
+    YAMLEncoder,
     _registry,
     available_formats,
     format_for_path,
@@ -65,9 +68,32 @@ def test_built_in_formats() -> None:
     assert available_formats()[:4] == (CSVEncoder, TSVEncoder, JSONEncoder, JSONLinesEncoder)
 
 
+@pytest.mark.parametrize("wrong", [{"limits": 3}, {"extra": None}, {"with_titles": "yes"}])
+def test_optional_attributes_are_checked(wrong: dict[str, object]) -> None:
+    """What a class may leave out has to be right where it is there."""
+    with pytest.raises(ConfigurationError, match=f"Wrong.{next(iter(wrong))} must be"):
+        register_format(type("Wrong", (PipeEncoder,), {"name": "wrong", **wrong}))
+
+
+def test_options_by_name() -> None:
+    """Options go to the format, or to what packs it; others, and of other types, are told."""
+    packed = make_encoder("csv.gz", delimiter=";", level=9)
+    assert isinstance(packed, GzipEncoder)
+    assert (packed.level, getattr(packed.inner, "delimiter", "")) == (9, ";")
+    for options in ({"inner": 3}, {"delimitr": ";"}):
+        with pytest.raises(UnknownNameError, match="unknown option"):
+            make_encoder("csv.gz", **options)
+    with pytest.raises(ConfigurationError, match="level of gz takes a whole number, not 'x'"):
+        make_encoder("csv.gz", level="x")
+    with pytest.raises(ConfigurationError, match="GzipEncoder packs an encoder"):
+        GzipEncoder("csv")  # type: ignore[arg-type]  # what users do
+
+
 def test_names_ignore_case() -> None:
     """A format is found however its name is written."""
     assert get_format("csv") is get_format("CSV") is CSVEncoder
+    assert get_format("md") is get_format("Markdown") is MarkdownEncoder
+    assert get_format("yml") is YAMLEncoder
 
 
 def test_unknown_name() -> None:
@@ -83,6 +109,10 @@ def test_unknown_name() -> None:
         ("out/Books.2024.JSON", JSONEncoder),
         (Path("a.tsv"), TSVEncoder),
         ("x.jsonl", JSONLinesEncoder),
+        ("x.md", MarkdownEncoder),
+        ("x.markdown", MarkdownEncoder),
+        ("x.yml", YAMLEncoder),
+        ("x.ndjson", JSONLinesEncoder),
     ],
 )
 def test_format_by_extension(path: str | Path, expected: type[Encoder]) -> None:

@@ -27,15 +27,13 @@ from async_export.errors import (
     MissingDependencyError,
 )
 from async_export.formats import _optional, _registry
-from async_export.formats._tablib import (
-    CLIEncoder,
-    DBFEncoder,
-    JiraEncoder,
-    LaTeXEncoder,
-    ReSTEncoder,
-    TablibEncoder,
-    XLSEncoder,
-)
+from async_export.formats._cli import CLIEncoder
+from async_export.formats._dbf import DBFEncoder
+from async_export.formats._jira import JiraEncoder
+from async_export.formats._latex import LaTeXEncoder
+from async_export.formats._rst import ReSTEncoder
+from async_export.formats._tablib import TablibEncoder
+from async_export.formats._xls import XLSEncoder
 from async_export.types import Column, Kind, LogicalType, Record, UnrepresentableText
 
 CLASSES: tuple[type[TablibEncoder], ...] = (

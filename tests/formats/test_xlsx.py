@@ -291,6 +291,15 @@ def test_titles_and_footers() -> None:
         export([[1, 2]], titles=[[1, 2, 3]])
 
 
+def test_titles_have_no_number_format_of_a_field() -> None:
+    """A date above a column of amounts is a date, and a sum below it is an amount."""
+    columns = [Column("a", "a", LogicalType(Kind.DECIMAL), "#,##0.00")]
+    made = export([[1]], columns=columns, titles=[[dt.date(2024, 1, 31)]], footers=[[2]])
+    sheet = sheet_of(made)
+    assert sheet["A1"].number_format == "yyyy-mm-dd"
+    assert sheet["A4"].number_format == "#,##0.00"
+
+
 def test_number_formats_of_fields() -> None:
     """A field's own number format takes the place of the usual one."""
     columns = [

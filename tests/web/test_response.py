@@ -402,7 +402,7 @@ async def test_workbooks_are_sent() -> None:
     assert "spreadsheetml" in got.headers["content-type"]
     assert openpyxl.load_workbook(io.BytesIO(got.content)).sheetnames == ["A", "B"]
     got = await _get(ExportResponse(stream_workbook(resources, "csv")))
-    assert got.headers["content-disposition"].startswith('attachment; filename="export.csv.zip"')
+    assert got.headers["content-disposition"].startswith('attachment; filename="export.zip"')
     with pytest.raises(ConfigurationError, match="a stream has its format"):
         ExportResponse(stream_workbook(resources, "csv"), format="csv")
 

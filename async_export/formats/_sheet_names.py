@@ -1,22 +1,15 @@
-"""What the formats of spreadsheets share: text for XML, and names of sheets."""
+"""Names of sheets that Excel and LibreOffice take."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from async_export.types import Cell
-from async_export.widgets import AutoWidget
+from async_export.formats._xml_text import legal
 
-__all__ = ("MAX_SHEET_ROWS", "SheetNames", "cell_text", "legal")
-
-MAX_SHEET_ROWS: Final = 1_048_576
-"""Rows of a sheet in Excel and LibreOffice, the header among them."""
+__all__ = ("SheetNames",)
 
 _MAX_NAME: Final = 31
-
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What XML 1.0 cannot hold."""
 
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\]")
 """What the name of a sheet cannot hold."""
@@ -27,21 +20,7 @@ _EDGES = re.compile(r"^[\s']+|[\s']+\Z")
 _RESERVED = frozenset({"history"})
 """Names that Excel keeps for itself."""
 
-_WIDGET = AutoWidget()
-
-
-def legal(text: str) -> str:
-    """Give *text* with U+FFFD in the place of each character that XML cannot hold."""
-    return text if _ILLEGAL.search(text) is None else _ILLEGAL.sub("\ufffd", text)
-
-
-def cell_text(value: Cell) -> str:
-    """Give the text of a value that spreadsheets have no type for, as text formats show it.
-
-    Raises:
-        TypeError: it has none; the message names types only.
-    """
-    return str(_WIDGET.render(value))
+_ONE_LINE = str.maketrans("\r\n\t", "   ")
 
 
 class SheetNames:
@@ -63,9 +42,6 @@ class SheetNames:
             found = _shortened(name, f" ({number})")
         self._taken.add(found.lower())
         return found
-
-
-_ONE_LINE = str.maketrans("\r\n\t", "   ")
 
 
 def _shortened(name: str, ending: str) -> str:
