@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from async_export.formats._arrow import ArrowEncoder, ArrowStreamEncoder
+from async_export.formats._arrow_cells import UUIDForm
 from async_export.formats._cli import CLIEncoder
 from async_export.formats._copy_form import CopyForm
 from async_export.formats._csv import CSVEncoder
 from async_export.formats._dbf import DBFEncoder
+from async_export.formats._deflate import DeflateLibrary
 from async_export.formats._encoder import Encoder, SheetEncoder, TitledEncoder
 from async_export.formats._excel import ExcelCSVEncoder, ExcelTSVEncoder
+from async_export.formats._formulas import FormulaGuard, FormulaPolicy
 from async_export.formats._framing import pieces_of
 from async_export.formats._gzip import GzipEncoder
 from async_export.formats._html import HTMLEncoder
@@ -34,6 +37,7 @@ from async_export.formats._sql import PostgreSQLEncoder, SQLEncoder
 from async_export.formats._tsv import TSVEncoder
 from async_export.formats._xls import XLSEncoder
 from async_export.formats._xlsx import XLSXEncoder
+from async_export.formats._xlsx_cells import LongText
 from async_export.formats._yaml import YAMLEncoder
 from async_export.formats._zip_archive import ZipEncoder
 from async_export.formats._zstd import ZstdEncoder
@@ -46,15 +50,19 @@ __all__ = (
     "CSVEncoder",
     "CopyForm",
     "DBFEncoder",
+    "DeflateLibrary",
     "Encoder",
     "ExcelCSVEncoder",
     "ExcelTSVEncoder",
+    "FormulaGuard",
+    "FormulaPolicy",
     "GzipEncoder",
     "HTMLEncoder",
     "JSONEncoder",
     "JSONLinesEncoder",
     "JiraEncoder",
     "LaTeXEncoder",
+    "LongText",
     "MarkdownEncoder",
     "ODSEncoder",
     "PackingEncoder",
@@ -66,6 +74,7 @@ __all__ = (
     "Splice",
     "TSVEncoder",
     "TitledEncoder",
+    "UUIDForm",
     "XLSEncoder",
     "XLSXEncoder",
     "YAMLEncoder",
