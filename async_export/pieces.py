@@ -36,7 +36,7 @@ __all__ = (
 
 _T = TypeVar("_T")
 
-FIRST_PIECE: Final = 16
+FIRST_PIECE: Final = 1
 """Records that are encoded together at first, before their width is known."""
 
 PIECE_BYTES: Final = 262_144

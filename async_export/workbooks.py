@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from async_export.binds import open_database
 from async_export.declare import mapper_of
-from async_export.errors import ConfigurationError, ExportError, UnknownNameError
+from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import (
     Encoder,
     PackingEncoder,
@@ -141,6 +142,8 @@ class WorkbookStream(ByteStream[WorkbookResult]):
                 started = resource.start_run(self._sheets, database, queryset, self._kwargs)
                 self._runs[name] = run = await stack.enter_async_context(started)
                 await refuse_too_many(run, self._sheets)
+                probe = copy.copy(self._sheets)
+                await in_thread_if_heavy(probe, probe.begin, run.plan.columns)
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         encoder = self._sheets
@@ -230,7 +233,7 @@ def _told_of(name: str) -> Iterator[None]:
     """Say of an error which table it is about."""
     try:
         yield
-    except ExportError as error:
+    except Exception as error:
         error.add_note(f"in {name!r}")
         raise
 

@@ -221,6 +221,40 @@ async def test_values_without_equal(pg_engine: AsyncEngine) -> None:
     assert pq.read_table(io.BytesIO(made)).to_pylist() == [{"day": None}]
 
 
+@pytest.mark.parametrize("name", ["xlsx", "ods", "parquet", "sql", "csv"])
+async def test_json_of_postgresql_is_exact(pg_engine: AsyncEngine, name: str) -> None:
+    """The numbers of jsonb keep their digits by every strategy, and null is no text."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Doc(Own):
+        __tablename__ = "doc"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[Any] = mapped_column(pg.JSONB, nullable=True)
+
+    class Docs(ModelResource):
+        class Meta:
+            model = Doc
+            fields = ("id", "body")
+
+    class Objects(Docs):
+        def export_resource(self, instance: Any, selected_fields: Any = None, **kw: Any) -> Any:
+            return super().export_resource(instance, selected_fields, **kw)
+
+    async with pg_engine.begin() as connection:
+        await connection.run_sync(Own.metadata.create_all)
+        await connection.exec_driver_sql(
+            "INSERT INTO doc VALUES (1, '{\"a\": 1.50}'), (2, NULL), "
+            "(3, '12345678901234567890.123456789')"
+        )
+    made = await bytes_of(Docs(pg_engine), name=name)
+    assert made == await bytes_of(Objects(pg_engine), name=name)
+    if name == "parquet":
+        read = pq.read_table(io.BytesIO(made)).column("body").to_pylist()
+        assert read == ['{"a": 1.50}', None, "12345678901234567890.123456789"]
+
+
 async def test_types_of_postgresql(pg_engine: AsyncEngine) -> None:
     """Arrays are lists, and what only PostgreSQL has is its text."""
     table = sa.Table(

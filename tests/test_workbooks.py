@@ -29,6 +29,7 @@ from async_export import (
     ConfigurationError,
     ExportError,
     ExportResult,
+    Field,
     FormatLimitError,
     ModelResource,
     RowError,
@@ -198,6 +199,18 @@ async def test_all_is_prepared_before_the_first_byte(library: AsyncEngine) -> No
         await stream.__aenter__()
     assert caught.value.__notes__ == ["in 'B'"]
     assert library.pool.checkedout() == 0  # type: ignore[attr-defined]  # of the pool in use
+
+
+async def test_columns_of_all_are_checked_before_the_first_byte() -> None:
+    """What the format cannot hold of the last table is told on entering, too."""
+
+    class Twice(NumberResource):
+        other = Field("number", column_name="number")
+
+    stream = stream_workbook({"A": CountedResource(), "B": (Twice(), numbers(1))}, "json")
+    with pytest.raises(ConfigurationError, match="two columns have the header 'number'") as caught:
+        await stream.__aenter__()
+    assert caught.value.__notes__ == ["in 'B'"]
 
 
 async def test_querysets_of_sheets(library: AsyncEngine) -> None:

@@ -33,4 +33,4 @@ def decimal_text(value: Decimal) -> str | None:
     if not value.is_finite() or abs(value.adjusted()) > _MAX_EXPONENT:
         return None
     significant = "".join(map(str, value.as_tuple().digits)).strip("0")
-    return str(value) if len(significant) <= MAX_DIGITS else None
+    return Decimal.__str__(value) if len(significant) <= MAX_DIGITS else None

@@ -14,11 +14,13 @@ from async_export.formats._by_type import ByType
 from async_export.formats._cell_error import reason_of
 from async_export.formats._exact import decimal_text, float_text, integer_text
 from async_export.formats._ods_formats import UnknownFormatError, data_style
-from async_export.formats._texts import SEPARATOR, cell_text
+from async_export.formats._texts import SEPARATOR, exact_text
 from async_export.formats._xml_text import legal
 from async_export.types import Cell, Column
 
 __all__ = ("CellWriter", "Styles")
+
+_LAST_SECOND: Final = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001 - a wall time
 
 _FIRST_YEAR: Final = 1583
 """From here on, the calendar of LibreOffice is that of Python."""
@@ -52,7 +54,8 @@ class Styles:
         Raises:
             UnknownFormatError: the number format has no translation.
         """
-        data = "" if number_format is None else self._data_style(number_format)
+        is_general = number_format is None or number_format.lower() == "general"
+        data = "" if is_general else self._data_style(number_format or "")
         key = (data, bold, wrap)
         if key not in self._styles:
             self._styles[key] = f' table:style-name="ce{len(self._styles)}"'
@@ -135,7 +138,11 @@ class CellWriter:
         if value is None:
             return "<table:table-cell/>"
         write = _WRITERS[type(value)]
-        written = write(value)
+        try:
+            written = write(value)
+        except (OverflowError, TypeError, ValueError) as error:
+            reason = reason_of(error)
+            raise EncodeError(f"column {self._column.header!r}: {reason}") from error
         if written is None:
             return self._text_cell(self._text_of(value))
         style = self._styles.get(write, self._plain)
@@ -151,7 +158,7 @@ class CellWriter:
 
     def _text_of(self, value: Cell) -> str:
         try:
-            return cell_text(value)
+            return exact_text(value)
         except Exception as error:
             raise EncodeError(f"column {self._column.header!r}: {reason_of(error)}") from error
 
@@ -181,7 +188,8 @@ def _date(value: date) -> str | None:
 
 
 def _datetime(value: datetime) -> str | None:
-    wall = value.replace(tzinfo=None)
+    # What is later would be rounded to a year that spreadsheets do not have.
+    wall = min(value.replace(tzinfo=None), _LAST_SECOND)
     return _dated(wall.isoformat(), str(wall)) if value.year >= _FIRST_YEAR else None
 
 

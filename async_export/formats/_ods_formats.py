@@ -12,7 +12,7 @@ __all__ = ("UnknownFormatError", "data_style")
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<currency>[^\]-]*)(?:-[^\]]*)?\]'
     r"|(?P<elapsed>\[[hms]+\])|(?P<noon>AM/PM|A/P)|(?P<seconds>s+(?:\.0+)?)|(?P<date>y+|m+|d+|h+)"
-    r"|(?P<number>[#0,]*0(?:\.[0#]*)?|\.0+)(?P<exponent>E[+-]0+)?|(?P<percent>%)|(?P<text>@)"
+    r"|(?P<number>[#0,]*[#0](?:\.[0#]*)?|\.0+)(?P<exponent>E[+-]0+)?|(?P<percent>%)|(?P<text>@)"
     r"|(?P<literal>[ $€£¥()+/:.,'-])",
     re.IGNORECASE,
 )

@@ -41,7 +41,7 @@ def _float(value: float) -> str:
 
 
 def _decimal(value: Decimal) -> str:
-    return str(value) if value.is_finite() else "NULL"
+    return Decimal.__str__(value) if value.is_finite() else "NULL"
 
 
 STANDARD_LITERALS: Final[Mapping[type, MakeText]] = {

@@ -24,7 +24,7 @@ from async_export.formats._exact import (
 )
 from async_export.formats._excel_limits import FIRST_DAY, MAX_TEXT
 from async_export.formats._sheets import column_name
-from async_export.formats._texts import SEPARATOR, cell_text
+from async_export.formats._texts import SEPARATOR, exact_text
 from async_export.formats._xlsx_styles import Styles
 from async_export.formats._xml_text import legal
 from async_export.types import Cell, Column
@@ -55,8 +55,8 @@ DURATION_FORMAT: Final = "[h]:mm:ss"
 _SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1d\x1f\ud800-\udfff\ufffe\uffff\n]")
 """What cannot stand in XML as it is, or breaks the line."""
 
-_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
-"""An underscore that Excel would take for the start of an escaped character."""
+_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{1,4}[_\r])")
+"""An underscore that Excel, or LibreOffice, would take for the start of an escaped character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,11 @@ class CellWriter:
         if value is None:
             return ""
         kind = _KINDS[type(value)]
-        written = kind.write(self, value)
+        try:
+            written = kind.write(self, value)
+        except (OverflowError, TypeError, ValueError) as error:
+            reason = reason_of(error)
+            raise EncodeError(f"column {self._column.header!r}: {reason}") from error
         if written is None:
             return self._text_cell(row, self._text_of(value))
         return f'{self._start}{row}"{self._styles[kind.number_format]}{written}</c>'
@@ -178,7 +182,7 @@ class CellWriter:
 
     def _text_of(self, value: Cell) -> str:
         try:
-            return cell_text(value)
+            return exact_text(value)
         except Exception as error:
             raise EncodeError(f"column {self._column.header!r}: {reason_of(error)}") from error
 

@@ -204,5 +204,6 @@ def _planned_field(draft: Draft, item: DraftField, header: str) -> PlannedField:
         by, why = "export_field", "overridden"
     if draft.hooks.options.native is False:
         logical = LogicalType(Kind.TEXT)
-    column = Column(each.name, header, logical, each.number_format)
+    # SQLAlchemy's names are a kind of str that other libraries refuse.
+    column = Column(str.__str__(each.name), str.__str__(header), logical, each.number_format)
     return PlannedField(each, column, by, why, reads)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, func, literal
+from sqlalchemy import ColumnElement, Text, cast, func, literal
 
 __all__ = ("JoinedTexts",)
 
@@ -14,21 +14,34 @@ _TOGETHER: Final = 45
 """Texts that one ``concat`` joins; with what stands between them, it takes 100 at most."""
 
 
+_NULL: Final = "\x01"
+"""Stands for NULL where that is not the empty text."""
+
+
 class JoinedTexts:
     """Texts of one SELECT, joined by a marker that is random, so that no text can hold it.
 
-    NULL is the empty text.
+    NULL is the empty text, or None where the two are to be told apart.
     """
 
     def __init__(self) -> None:
         self._marker = f"\x1f{secrets.token_urlsafe(6)}"
         self._texts: list[ColumnElement[Any]] = []
+        self._nullable: list[int] = []
 
     def __len__(self) -> int:
         return len(self._texts)
 
-    def add(self, text: ColumnElement[Any]) -> int:
-        """Join a text, or anything that has one; give its place among them."""
+    def add(self, text: ColumnElement[Any], *, nullable: bool = False) -> int:
+        """Join a text, or anything that has one; give its place among them.
+
+        Args:
+            text: The text.
+            nullable: Whether NULL is None; the text holds no control character then.
+        """
+        if nullable:
+            self._nullable.append(len(self._texts))
+            text = func.coalesce(cast(text, Text()), literal(_NULL, Text()))
         self._texts.append(text)
         return len(self._texts) - 1
 
@@ -46,14 +59,24 @@ class JoinedTexts:
                 return texts[0]
         return _concat(texts, marker)
 
-    def splitter(self, position: int) -> Callable[[Any], list[str]]:
+    def splitter(self, position: int) -> Callable[[Any], list[Any]]:
         """Give the function that takes the texts out of a row.
 
         Args:
             position: Where the row has the column.
         """
-        marker = self._marker
-        return lambda row: row[position].split(marker)
+        marker, nullable = self._marker, self._nullable
+        if not nullable:
+            return lambda row: row[position].split(marker)
+
+        def split(row: Any) -> list[Any]:
+            texts: list[Any] = row[position].split(marker)
+            for place in nullable:
+                if texts[place] == _NULL:
+                    texts[place] = None
+            return texts
+
+        return split
 
 
 def _concat(texts: list[ColumnElement[Any]], marker: ColumnElement[Any]) -> ColumnElement[Any]:

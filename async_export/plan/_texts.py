@@ -14,6 +14,7 @@ from async_export.plan._joined import JoinedTexts
 from async_export.plan._plan import Reader
 from async_export.plan._rendering import NotRendered, text_of
 from async_export.statements import RowSelect
+from async_export.widgets import JSONWidget
 
 __all__ = ("DatabaseTexts",)
 
@@ -53,7 +54,8 @@ class DatabaseTexts:
             text = _text(draft, item, select)
             if text is not None:
                 item.rendered = True
-                self.places[item.field.name] = texts.add(text)
+                place = texts.add(text, nullable=item.field.keep_none)
+                self.places[item.field.name] = place
         if not texts:
             return
         position = len(queried.columns) if queried.mapper is None else len(queried.names) + 1
@@ -99,7 +101,10 @@ def _of_row(split: Callable[[Any], list[str]], position: int, place: int) -> Cal
 
 def _text(draft: Draft, item: DraftField, select: RowSelect) -> ColumnElement[Any] | None:
     widget, value = item.field.widget, item.value
-    if value is None or widget is None or item.field.form != "text" or item.field.keep_none:
+    if value is None or widget is None or item.field.form != "text":
+        return None
+    # Beside typed cells, JSON alone: its text in PostgreSQL and in Python may differ.
+    if item.field.keep_none and not isinstance(widget, JSONWidget):
         return None
     if draft.mapper is not None and value.label:
         return None

@@ -147,7 +147,7 @@ def test_bytes_do_not_depend_on_batches_of_many_records() -> None:
             dt.datetime(2024, 1, 2, 3, 4, 5),
         ),
         (dt.time(23, 59, 59), dt.time(23, 59, 59)),
-        (dt.time(1, 2, tzinfo=dt.UTC), "01:02:00"),
+        (dt.time(1, 2, tzinfo=dt.UTC), "01:02:00+00:00"),
         (dt.timedelta(days=2, hours=3), "PT51H00M00S"),  # what calamine makes of a long one
         (dt.timedelta(hours=3, seconds=1), dt.time(3, 0, 1)),
         (dt.timedelta(-1), "-1 day, 0:00:00"),

@@ -38,6 +38,8 @@ HOSTILE = st.sampled_from(
         *(
             "=1+1",
             "@x",
+            "_x0041\r",
+            "_x00\r",
             "_x000D_",
             "__x0041_",
             "a\r\nb",
@@ -180,7 +182,7 @@ def test_a_cell_is_the_same_in_any_company(value: Any) -> None:
         (dt.datetime.max, dt.datetime(9999, 12, 31, 23, 59, 59), "yyyy-mm-dd hh:mm:ss"),
         (dt.time.max, dt.time(23, 59, 59, 999000), "hh:mm:ss"),
         (dt.time(23, 59, 59), dt.time(23, 59, 59), "hh:mm:ss"),
-        (dt.time(1, 2, tzinfo=dt.UTC), "01:02:00", "General"),
+        (dt.time(1, 2, tzinfo=dt.UTC), "01:02:00+00:00", "General"),
         (dt.timedelta(days=2, hours=3), dt.timedelta(days=2, hours=3), "[h]:mm:ss"),
         (dt.timedelta(-1), "-1 day, 0:00:00", "General"),
         (dt.timedelta(2_958_465), dt.timedelta(2_958_465), "[h]:mm:ss"),
