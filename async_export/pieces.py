@@ -36,13 +36,13 @@ __all__ = (
 
 _T = TypeVar("_T")
 
-FIRST_PIECE: Final = 1
-"""Records that are encoded together at first, before their width is known."""
+FIRST_PIECE: Final = 16
+"""Records that are encoded together at first, unless they are wide."""
 
 PIECE_BYTES: Final = 262_144
 """Bytes that are encoded together, from then on."""
 
-PIECE_SECONDS: Final = 0.002
+PIECE_SECONDS: Final = 0.001
 """Seconds that encoding them may hold the event loop."""
 
 MICROSECOND: Final = 1e-6
@@ -185,11 +185,14 @@ def _too_many(encoder: Encoder) -> FormatLimitError:
 
 async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
     unused = copy.copy(encoder)
-    rows, encoded = FIRST_PIECE, 0
+    rows = encoded = 0
     turns = Turns()
     async with aclosing(run.batches()) as batches:
         async for records in batches:
             done = 0
+            if not encoded and records:
+                is_wide = _length(records[0]) > PIECE_BYTES // FIRST_PIECE
+                rows = 1 if is_wide else FIRST_PIECE
             # A batch is cut where its output would become long, as it does with wide rows.
             while done < len(records):
                 some = records[done : done + max(1, rows)]
@@ -209,6 +212,11 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
                 run.batch_bytes += size
                 yield piece
                 await turns.give_when_due()
+
+
+def _length(record: Record) -> int:
+    """Give the length of the texts in a record."""
+    return sum(len(cell) for cell in record if isinstance(cell, str | bytes))
 
 
 async def _framed(run: Run, form: CopyForm) -> AsyncGenerator[bytes, None]:
