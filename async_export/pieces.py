@@ -29,8 +29,8 @@ __all__ = (
     "counts_of",
     "file_pieces",
     "in_thread_if_heavy",
-    "made",
     "refuse_too_many",
+    "result_of",
     "sheet_pieces",
 )
 
@@ -89,7 +89,7 @@ def counts_of(encoder: Encoder) -> tuple[int, int]:
     return getattr(encoder, "escaped", 0), getattr(encoder, "cut", 0)
 
 
-def made(
+def result_of(
     run: Run,
     encoder: Encoder,
     before: tuple[int, int] = (0, 0),
@@ -127,7 +127,6 @@ def _is_heavy(encoder: Encoder) -> bool:
 async def _table_pieces(
     run: Run, encoder: Encoder, begin: Callable[..., bytes], end: Callable[..., bytes]
 ) -> AsyncGenerator[bytes, None]:
-    await refuse_too_many(run, encoder)
     before = counts_of(encoder)
     with_titles = getattr(encoder, "with_titles", False)
     titles = [await run.titles()] if with_titles else []
@@ -137,7 +136,7 @@ async def _table_pieces(
     async with aclosing(_packed_pieces(run, encoder)) as pieces:
         async for piece in pieces:
             yield piece
-    footers = [await run.footers(made(run, encoder, before))] if with_titles else []
+    footers = [await run.footers(result_of(run, encoder, before))] if with_titles else []
     yield await in_thread_if_heavy(encoder, end, *footers)
 
 

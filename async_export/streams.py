@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from async_export.errors import ExportStateError
 from async_export.formats import Encoder
-from async_export.pieces import file_pieces, made
+from async_export.pieces import file_pieces, refuse_too_many, result_of
 from async_export.results import ExportResult
 from async_export.run import Run
 from async_export.sinks import Sink
@@ -163,6 +163,7 @@ class ExportStream(ByteStream[ExportResult]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         self._run = await stack.enter_async_context(self._begin())
+        await refuse_too_many(self._run, self._encoder)
 
     def _pieces(self) -> AsyncGenerator[bytes, None]:
         assert self._run is not None
@@ -170,7 +171,7 @@ class ExportStream(ByteStream[ExportResult]):
 
     async def _finish(self, size: int, sha256: str) -> ExportResult:
         assert self._run is not None
-        result = made(self._run, self._encoder, size=size, sha256=sha256)
+        result = result_of(self._run, self._encoder, size=size, sha256=sha256)
         await self._run.finish(result)
         return result
 

@@ -22,8 +22,8 @@ from async_export.formats import (
 from async_export.pieces import (
     counts_of,
     in_thread_if_heavy,
-    made,
     refuse_too_many,
+    result_of,
     sheet_pieces,
 )
 from async_export.resources import Resource
@@ -162,7 +162,7 @@ class WorkbookStream(ByteStream[WorkbookResult]):
                 async for piece in pieces:
                     size += len(piece)
                     yield piece
-        self._made[name] = made(run, encoder, before, size=size)
+        self._made[name] = result_of(run, encoder, before, size=size)
 
     async def _finish(self, size: int, sha256: str) -> WorkbookResult:
         for name, run in self._runs.items():

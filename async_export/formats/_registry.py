@@ -92,19 +92,19 @@ def format_for_path(path: str | os.PathLike[str]) -> type[Encoder] | Encoder:
         for encoder_class in _FORMATS.values()
         if file_name.endswith(f".{encoder_class.extension.lower()}")
     ]
+    if fitting:
+        return max(fitting, key=lambda encoder_class: len(encoder_class.extension))
     stem, _, ending = file_name.rpartition(".")
     named = _FORMATS.get(_ALIASES.get(ending, ending))
-    if not fitting and named is not None and stem:
+    if named is not None and stem:
         return named
-    if not fitting and "." in stem and ending in PACKINGS:
+    if "." in stem and ending in PACKINGS:
         return _packed(ending, make_encoder(format_for_path(stem)), {})
-    if not fitting:
-        known = dict.fromkeys(encoder_class.extension for encoder_class in _FORMATS.values())
-        error = UnknownNameError("file extension", file_name.partition(".")[2], known)
-        if ending in PACKINGS and stem:
-            error.add_note(f"say what is packed, as in {stem}.csv.{ending}")
-        raise error
-    return max(fitting, key=lambda encoder_class: len(encoder_class.extension))
+    known = dict.fromkeys(encoder_class.extension for encoder_class in _FORMATS.values())
+    error = UnknownNameError("file extension", file_name.partition(".")[2], known)
+    if ending in PACKINGS and stem:
+        error.add_note(f"say what is packed, as in {stem}.csv.{ending}")
+    raise error
 
 
 def make_encoder(encoder: str | type[Encoder] | Encoder, /, **options: Any) -> Encoder:
