@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from async_export.formats._deflate import DeflateLibrary, deflate
 from async_export.formats._ods_cells import CellWriter, Styles
 from async_export.formats._sheets import (
     MAX_COLUMNS,
@@ -68,8 +67,8 @@ class ODSEncoder(SpreadsheetEncoder):
     ======================  ==============================================================
 
     Characters that XML cannot hold become U+FFFD. The header is bold, stays in view and has
-    filters; columns are as wide as the header and the first 100 records need. Equal records make
-    equal files.
+    filters; columns are as wide as the header and the first 100 records need, or fewer if they
+    are long. Equal records make equal files.
 
     Args:
         sheet: Name of the sheet; what cannot stand in one is replaced.
@@ -90,28 +89,6 @@ class ODSEncoder(SpreadsheetEncoder):
     extension = "ods"
     content_type = _TYPE
     limits = f"{MAX_COLUMNS:,} columns, 4 GiB before compression"
-
-    def __init__(
-        self,
-        *,
-        sheet: str = "Sheet1",
-        header: bool = True,
-        freeze: bool = True,
-        autofilter: bool = True,
-        rollover: bool = True,
-        level: int | None = None,
-        compressor: DeflateLibrary = "zlib",
-    ) -> None:
-        super().__init__(
-            sheet=sheet,
-            header=header,
-            autofilter=autofilter,
-            rollover=rollover,
-            make_compressor=deflate(level, compressor, "ods"),
-        )
-        self.freeze = freeze
-        self.level = level
-        self.compressor = compressor
 
     def end_file(self) -> bytes:
         archive = self._zip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from async_export.errors import FormatLimitError
+from async_export.formats._deflate import DeflateLibrary, deflate
 from async_export.formats._encoder import SheetEncoder
 from async_export.formats._sheet_names import SheetNames
 from async_export.formats._texts import cell_text
 from async_export.formats._titles import padded
-from async_export.formats._zip import Compressor, ZipWriter
+from async_export.formats._zip import ZipWriter
 from async_export.types import CellForm, Column, Kind, Record
 
 __all__ = ("MAX_COLUMNS", "Sheet", "SpreadsheetEncoder", "column_name", "quoted_name")
@@ -112,9 +113,11 @@ class SpreadsheetEncoder(SheetEncoder):
     Args:
         sheet: Name of the sheet.
         header: Whether to write the headers.
+        freeze: Whether they stay in view.
         autofilter: Whether they have filters.
         rollover: Whether another sheet begins where one is full.
-        make_compressor: Makes the streams of the archive.
+        level: How hard to compress, with zlib from 0 to 9, with isal to 3; by default 6 or 1.
+        compressor: What compresses.
     """
 
     cells: CellForm = "native"
@@ -137,18 +140,23 @@ class SpreadsheetEncoder(SheetEncoder):
     def __init__(
         self,
         *,
-        sheet: str,
-        header: bool,
-        autofilter: bool,
-        rollover: bool,
-        make_compressor: Callable[[], Compressor],
+        sheet: str = "Sheet1",
+        header: bool = True,
+        freeze: bool = True,
+        autofilter: bool = True,
+        rollover: bool = True,
+        level: int | None = None,
+        compressor: DeflateLibrary = "zlib",
     ) -> None:
         self.sheet = sheet
         self.header = header
+        self.freeze = freeze
         self.autofilter = autofilter
         self.rollover = rollover
         self.max_rows = None if rollover else MAX_SHEET_ROWS - header
-        self._make_compressor = make_compressor
+        self.level = level
+        self.compressor = compressor
+        self._make_compressor = deflate(level, compressor, self.name)
 
     def begin(self, columns: Sequence[Column], titles: Sequence[Record] = ()) -> bytes:
         _check_columns(columns)

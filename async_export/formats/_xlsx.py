@@ -8,7 +8,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from async_export.errors import ConfigurationError
-from async_export.formats._deflate import DeflateLibrary, deflate
+from async_export.formats._deflate import DeflateLibrary
 from async_export.formats._excel_limits import MAX_TEXT
 from async_export.formats._sheets import (
     MAX_COLUMNS,
@@ -53,8 +53,8 @@ class XLSXEncoder(SpreadsheetEncoder):
     ======================  ==============================================================
 
     Characters that XML cannot hold become U+FFFD. The header is bold, stays in view and has
-    filters; columns are as wide as the header and the first 100 records need. Equal records make
-    equal files: nothing in them tells the time.
+    filters; columns are as wide as the header and the first 100 records need, or fewer if they
+    are long. Equal records make equal files: nothing in them tells the time.
 
     Args:
         sheet: Name of the sheet; what Excel does not take in one is replaced.
@@ -96,14 +96,13 @@ class XLSXEncoder(SpreadsheetEncoder):
         super().__init__(
             sheet=sheet,
             header=header,
+            freeze=freeze,
             autofilter=autofilter,
             rollover=rollover,
-            make_compressor=deflate(level, compressor, "xlsx"),
+            level=level,
+            compressor=compressor,
         )
-        self.freeze = freeze
         self.long_text: LongText = long_text
-        self.level = level
-        self.compressor = compressor
 
     def end_file(self) -> bytes:
         archive, sheets = self._zip, self._sheets

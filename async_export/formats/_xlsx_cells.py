@@ -107,11 +107,13 @@ class CellWriter:
             FormatLimitError: a text is too long.
         """
         types = {*map(type, values)}
-        has_none = NoneType in types
-        types.discard(NoneType)
+        some = values
+        if NoneType in types:
+            types.remove(NoneType)
+            some = [value for value in values if value is not None]
         if len(types) == 1:
             fast = _FAST.get(types.pop())
-            written = None if fast is None else fast(self, rows, values, has_none)
+            written = None if fast is None else fast(self, rows, values, some)
             if written is not None:
                 return written
         return [self._cell(row, value) for row, value in zip(rows, values, strict=True)]
@@ -136,9 +138,10 @@ class CellWriter:
 
     # --- text -------------------------------------------------------------------------------
 
-    def _texts(self, rows: Sequence[str], texts: Sequence[str], has_none: bool) -> list[str] | None:
+    def _texts(
+        self, rows: Sequence[str], texts: Sequence[str], some: Sequence[Any]
+    ) -> list[str] | None:
         """Give cells of text, if none of them needs a closer look."""
-        some = [text for text in texts if text is not None] if has_none else texts
         joined = SEPARATOR.join(some)
         if (
             _SPECIAL.search(joined) is not None
@@ -150,13 +153,9 @@ class CellWriter:
         ):
             return None
         start, tail = self._start, f'"{self._styles[None]} t="inlineStr"><is><t>'
-        if has_none:
-            return [
-                "" if text is None else f"{start}{row}{tail}{text}</t></is></c>"
-                for row, text in zip(rows, texts, strict=True)
-            ]
         return [
-            f"{start}{row}{tail}{text}</t></is></c>" for row, text in zip(rows, texts, strict=True)
+            "" if text is None else f"{start}{row}{tail}{text}</t></is></c>"
+            for row, text in zip(rows, texts, strict=True)
         ]
 
     def _text_cell(self, row: str, text: str) -> str:
@@ -189,33 +188,30 @@ class CellWriter:
     # --- numbers and dates --------------------------------------------------------------------
 
     def _integers(
-        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+        self, rows: Sequence[str], values: Sequence[Any], some: Sequence[Any]
     ) -> list[str] | None:
-        some = [value for value in values if value is not None] if has_none else values
         if max(some) >= FIRST_INEXACT or min(some) <= -FIRST_INEXACT:
             return None
-        return self._numbers(rows, values, has_none)
+        return self._numbers(rows, values)
 
     def _floats(
-        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+        self, rows: Sequence[str], values: Sequence[Any], some: Sequence[Any]
     ) -> list[str] | None:
-        if not math.isfinite(sum(filter(None, values))):
+        if not math.isfinite(sum(some)):
             return None
-        return self._numbers(rows, values, has_none)
+        return self._numbers(rows, values)
 
-    def _numbers(self, rows: Sequence[str], values: Sequence[Any], has_none: bool) -> list[str]:
+    def _numbers(self, rows: Sequence[str], values: Sequence[Any]) -> list[str]:
         """Give cells of numbers whose ``repr`` is what Excel reads."""
         start, tail = self._start, f'"{self._styles[None]}><v>'
-        if has_none:
-            return [
-                "" if value is None else f"{start}{row}{tail}{value!r}</v></c>"
-                for row, value in zip(rows, values, strict=True)
-            ]
         return [
-            f"{start}{row}{tail}{value!r}</v></c>" for row, value in zip(rows, values, strict=True)
+            "" if value is None else f"{start}{row}{tail}{value!r}</v></c>"
+            for row, value in zip(rows, values, strict=True)
         ]
 
-    def _booleans(self, rows: Sequence[str], values: Sequence[Any], _has_none: bool) -> list[str]:
+    def _booleans(
+        self, rows: Sequence[str], values: Sequence[Any], _some: Sequence[Any]
+    ) -> list[str]:
         start, tail = self._start, f'"{self._styles[None]} t="b"><v>'
         return [
             "" if value is None else f"{start}{row}{tail}{'1' if value else '0'}</v></c>"
@@ -223,19 +219,18 @@ class CellWriter:
         ]
 
     def _dates(
-        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+        self, rows: Sequence[str], values: Sequence[Any], some: Sequence[Any]
     ) -> list[str] | None:
-        return self._days(rows, values, has_none, DATE_FORMAT)
+        return self._days(rows, values, some, DATE_FORMAT)
 
     def _datetimes(
-        self, rows: Sequence[str], values: Sequence[Any], has_none: bool
+        self, rows: Sequence[str], values: Sequence[Any], some: Sequence[Any]
     ) -> list[str] | None:
-        return self._days(rows, values, has_none, DATETIME_FORMAT)
+        return self._days(rows, values, some, DATETIME_FORMAT)
 
     def _days(
-        self, rows: Sequence[str], values: Sequence[Any], has_none: bool, number_format: str
+        self, rows: Sequence[str], values: Sequence[Any], some: Sequence[Any], number_format: str
     ) -> list[str] | None:
-        some = [value for value in values if value is not None] if has_none else values
         if min(value.toordinal() for value in some) < _FIRST_ORDINAL:
             return None
         start, tail = self._start, f'"{self._styles[number_format]}><v>'
@@ -246,7 +241,7 @@ class CellWriter:
         ]
 
     def _decimals(
-        self, rows: Sequence[str], values: Sequence[Any], _has_none: bool
+        self, rows: Sequence[str], values: Sequence[Any], _some: Sequence[Any]
     ) -> list[str] | None:
         texts = ["" if value is None else str(value) for value in values]
         # Neither long ones, nor exponents, nor what is no number.
@@ -340,7 +335,9 @@ _KINDS: Final = ByType(
 """By type, how values are written; the members of enums are text, whatever else they are."""
 
 
-_Fast: TypeAlias = Callable[[CellWriter, Sequence[str], Sequence[Any], bool], list[str] | None]
+_Fast: TypeAlias = Callable[
+    [CellWriter, Sequence[str], Sequence[Any], Sequence[Any]], list[str] | None
+]
 
 _FAST: Final[dict[type, _Fast]] = {
     str: CellWriter._texts,  # noqa: SLF001 - of this module
@@ -351,4 +348,7 @@ _FAST: Final[dict[type, _Fast]] = {
     date: CellWriter._dates,  # noqa: SLF001 - of this module
     datetime: CellWriter._datetimes,  # noqa: SLF001 - of this module
 }
-"""By the one type that a column has, what writes all its cells at once, unless one is unusual."""
+"""By the one type that a column has, what writes all its cells at once, unless one is unusual.
+
+It takes the numbers of the rows, the values, and those of them that are not None.
+"""
