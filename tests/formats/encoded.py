@@ -1,7 +1,8 @@
-"""What the tests of text formats share: datasets in any batches, and their encoding."""
+"""What the tests of formats share: datasets in any batches, and their encoding."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from async_export.formats import Encoder
+from async_export.formats import Encoder, TitledEncoder
 from async_export.types import Column, Record
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -42,6 +43,23 @@ def datasets(
     return Dataset(drawn, records, sorted(cuts))
 
 
+def exported(
+    encoder: TitledEncoder,
+    records: Sequence[Record],
+    cuts: Sequence[int] = (),
+    columns: Sequence[Column] | None = None,
+    *,
+    titles: Sequence[Record] = (),
+    footers: Sequence[Record] = (),
+) -> bytes:
+    """Encode the records with a copy, under headers from ``c0`` if there are no *columns*."""
+    width = len(records[0]) if records else 1
+    columns = columns or columns_of(*(f"c{place}" for place in range(width)))
+    encoder = copy.copy(encoder)
+    begin = encoder.begin(columns, titles)
+    return begin + _batches(encoder, records, cuts) + encoder.end(footers)
+
+
 def columns_of(*headers: str) -> list[Column]:
     """Give a column for each header."""
     return [Column(f"field_{place}", header) for place, header in enumerate(headers)]
@@ -54,7 +72,10 @@ def encoded(
     cuts: Sequence[int] = (),
 ) -> bytes:
     """Encode the records in batches that end at the *cuts*."""
-    edges = [0, *cuts, len(records)]
-    batches = [records[a:b] for a, b in itertools.pairwise(edges)]
     begin = encoder.begin(columns)
-    return begin + b"".join(map(encoder.encode, batches)) + encoder.end()
+    return begin + _batches(encoder, records, cuts) + encoder.end()
+
+
+def _batches(encoder: Encoder, records: Sequence[Record], cuts: Sequence[int]) -> bytes:
+    edges = [0, *cuts, len(records)]
+    return b"".join(encoder.encode(records[a:b]) for a, b in itertools.pairwise(edges))

@@ -126,6 +126,16 @@ def test_exact_bytes() -> None:
     assert export(JSONLinesEncoder(), ["id", "Name"], records).decode() == lines
 
 
+@pytest.mark.parametrize("options", [{}, {"compact": True}])
+def test_a_truncated_file_does_not_open(options: dict[str, bool]) -> None:
+    """Wherever a list of objects ends too early, no reader takes it for whole."""
+    made = export(JSONEncoder(**options), ["a", "b"], [[1, "x"], [None, "y"]])
+    assert len(json.loads(made)) == 2
+    for end in range(len(made)):
+        with pytest.raises(ValueError):
+            json.loads(made[:end])
+
+
 def test_no_rows() -> None:
     """Without records JSON is an empty list and JSON Lines is empty."""
     assert export(JSONEncoder(), ["a"], []) == b"[]"

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import datetime as dt
 import io
@@ -23,6 +22,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from encoded import columns_of, exported
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odf import opendocument, table, teletype
@@ -54,11 +54,6 @@ CELLS = (
 )
 
 
-def columns_of(*headers: str) -> list[Column]:
-    """Give columns of any kind."""
-    return [Column(f"field_{i}", header) for i, header in enumerate(headers)]
-
-
 def export(
     records: Sequence[Record],
     cuts: Sequence[int] = (),
@@ -67,13 +62,7 @@ def export(
     **around: Any,
 ) -> bytes:
     """Encode the records in batches that end at the *cuts*."""
-    encoder = copy.copy(encoder or ODSEncoder())
-    width = len(records[0]) if records else 1
-    columns = columns or columns_of(*(f"c{i}" for i in range(width)))
-    edges = [0, *cuts, len(records)]
-    batches = [records[a:b] for a, b in itertools.pairwise(edges)]
-    begun = encoder.begin(columns, around.get("titles", ()))
-    return begun + b"".join(map(encoder.encode, batches)) + encoder.end(around.get("footers", ()))
+    return exported(encoder or ODSEncoder(), records, cuts, columns, **around)
 
 
 def values_of(made: bytes, place: int = 0) -> list[list[Any]]:

@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import enum
 import io
-import itertools
 import re
 import shutil
 import subprocess
@@ -22,6 +20,7 @@ from xml.etree import ElementTree as ET
 
 import openpyxl
 import pytest
+from encoded import columns_of, exported
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
@@ -69,11 +68,6 @@ CELLS = (
 )
 
 
-def columns_of(*headers: str, kind: Kind = Kind.ANY) -> list[Column]:
-    """Give columns of one kind."""
-    return [Column(f"field_{i}", header, LogicalType(kind)) for i, header in enumerate(headers)]
-
-
 def export(
     records: Sequence[Record],
     cuts: Sequence[int] = (),
@@ -82,13 +76,7 @@ def export(
     **around: Any,
 ) -> bytes:
     """Encode the records in batches that end at the *cuts*."""
-    encoder = copy.copy(encoder or XLSXEncoder())
-    width = len(records[0]) if records else 1
-    columns = columns or columns_of(*(f"c{i}" for i in range(width)))
-    edges = [0, *cuts, len(records)]
-    batches = [records[a:b] for a, b in itertools.pairwise(edges)]
-    begun = encoder.begin(columns, around.get("titles", ()))
-    return begun + b"".join(map(encoder.encode, batches)) + encoder.end(around.get("footers", ()))
+    return exported(encoder or XLSXEncoder(), records, cuts, columns, **around)
 
 
 def sheet_of(made: bytes, place: int = 0) -> Any:
@@ -267,6 +255,15 @@ def test_the_sheet() -> None:
     assert "_xlnm._FilterDatabase" in xml_of(made, "xl/workbook.xml")
     order = re.findall(r"<(sheetViews|sheetFormatPr|cols|sheetData|autoFilter)\b", xml_of(made))
     assert order == ["sheetViews", "sheetFormatPr", "cols", "sheetData", "autoFilter"]
+
+
+def test_widths_are_of_the_first_hundred_records() -> None:
+    """The hundredth record makes a column wide, the one after it does not, however they come."""
+    for wide, width in ((99, 31), (100, 8)):
+        records = [["x" * 30 if place == wide else "x"] for place in range(150)]
+        made = export(records)
+        assert sheet_of(made).column_dimensions["A"].width == width
+        assert export(records, range(1, 150)) == made
 
 
 def test_options_of_the_sheet() -> None:
