@@ -597,3 +597,18 @@ async def test_a_broken_script_leaves_nothing(connection: asyncpg.Connection) ->
         await connection.execute(f"{cut.decode()}, (")
     await connection.execute("ROLLBACK")
     assert await connection.fetchval("SELECT count(*) FROM export_table") == 0
+
+
+async def test_a_truncated_script_leaves_nothing(pg_dsn: str) -> None:
+    """What ends before its COMMIT is rolled back when the connection ends."""
+    encoder = PostgreSQLEncoder(table="t", rows_per_statement=1)
+    script = encoded(encoder, columns_of("a"), [[1], [2]]).decode()
+    whole, _, _ = script.partition("COMMIT")
+    for text, rows in ((whole, 0), (script, 2)):
+        connection = await asyncpg.connect(pg_dsn)
+        await connection.execute("CREATE TABLE IF NOT EXISTS t (a int)")
+        await connection.execute(text)
+        await connection.close()
+        connection = await asyncpg.connect(pg_dsn)
+        assert await connection.fetchval("SELECT count(*) FROM t") == rows
+        await connection.close()
