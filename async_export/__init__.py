@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from async_export.errors import (
     ConfigurationError,
+    ConflictError,
+    ConnectionLostError,
+    DiskFullError,
     EncodeError,
     ExportError,
     ExportStateError,
     FormatLimitError,
     LimitError,
     MissingDependencyError,
+    PoolExhaustedError,
     RowError,
     SinkError,
     SourceError,
+    SourceTimeoutError,
     UnknownNameError,
+    UnrepresentableValueError,
 )
 from async_export.explain import Explanation
 from async_export.fields import Field, depends
@@ -27,6 +33,9 @@ from async_export.workbooks import WorkbookStream, export_workbook, stream_workb
 
 __all__ = (
     "ConfigurationError",
+    "ConflictError",
+    "ConnectionLostError",
+    "DiskFullError",
     "EncodeError",
     "Encoder",
     "Explanation",
@@ -39,12 +48,15 @@ __all__ = (
     "LimitError",
     "MissingDependencyError",
     "ModelResource",
+    "PoolExhaustedError",
     "Resource",
     "ResourceOptions",
     "RowError",
     "SinkError",
     "SourceError",
+    "SourceTimeoutError",
     "UnknownNameError",
+    "UnrepresentableValueError",
     "WorkbookResult",
     "WorkbookStream",
     "available_formats",

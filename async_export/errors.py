@@ -8,9 +8,15 @@ ExportError
 ├── RowError                                 a hook or widget failed: row number, field, key
 ├── EncodeError (ValueError)                 a cell that the format cannot hold
 │   └── FormatLimitError (OverflowError)       more rows or columns than the format can hold
-├── LimitError (OverflowError)               more than ``max_rows``
+├── LimitError (OverflowError)               more than ``max_rows``, ``max_bytes``, ``deadline`` …
 ├── SourceError                              the database or iterable failed
+│   ├── ConnectionLostError (ConnectionError)  the session, the server or the network is gone
+│   ├── SourceTimeoutError (TimeoutError)      a setting ended it, which is named
+│   ├── PoolExhaustedError (TimeoutError)      no connection to be had
+│   ├── ConflictError                          a lock, a rewritten table, a standby's recovery
+│   └── UnrepresentableValueError (ValueError) a value that no type of Python holds
 ├── SinkError (OSError)                      the target could not be written
+│   └── DiskFullError                          no space, no quota, or the file would be too big
 └── ExportStateError (RuntimeError)          a stream used twice, or out of order
 ```
 
@@ -22,20 +28,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = (
     "ConfigurationError",
+    "ConflictError",
+    "ConnectionLostError",
+    "DiskFullError",
     "EncodeError",
     "ExportError",
     "ExportStateError",
     "FormatLimitError",
     "LimitError",
     "MissingDependencyError",
+    "PoolExhaustedError",
     "RowError",
     "SinkError",
     "SourceError",
+    "SourceTimeoutError",
     "UnknownNameError",
+    "UnrepresentableValueError",
 )
 
 
@@ -138,13 +150,22 @@ class LimitError(ExportError, OverflowError):
         limit: Its value.
     """
 
-    def __init__(self, option: str, limit: int) -> None:
+    def __init__(self, option: str, limit: float) -> None:
         self.option = option
         self.limit = limit
         super().__init__(option, limit)
 
     def __str__(self) -> str:
-        return f"the queryset has more than {self.option}={self.limit} rows; narrow it or raise it"
+        return f"the export {_BEYOND[self.option]} {self.option}={self.limit}; narrow it or raise it"
+
+
+_BEYOND = {
+    "max_rows": "has more rows than",
+    "max_bytes": "has more bytes than",
+    "max_errors": "has more failing rows than",
+    "deadline": "takes more seconds than",
+}
+"""By option, what an export does that is beyond it."""
 
 
 class SourceError(ExportError):
@@ -154,21 +175,60 @@ class SourceError(ExportError):
         message: What happened, without values or passwords.
         rows: How many rows had been fetched before.
         sqlstate: The five characters of the database's own error code, when it gave one.
+        setting: The setting behind it, such as ``"statement_timeout"``, when there is one.
+
+    Attributes:
+        is_retryable: Whether the same export may succeed when it is run again.
     """
 
-    def __init__(self, message: str, rows: int = 0, sqlstate: str | None = None) -> None:
+    is_retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, rows: int = 0, sqlstate: str | None = None, setting: str | None = None
+    ) -> None:
         self.message = message
         self.rows = rows
         self.sqlstate = sqlstate
-        super().__init__(message, rows, sqlstate)
+        self.setting = setting
+        super().__init__(message, rows, sqlstate, setting)
 
     def __str__(self) -> str:
         code = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
         return f"{self.message}{code}; {self.rows} rows had been fetched"
 
 
+class ConnectionLostError(SourceError, ConnectionError):
+    """The session was ended, the server stopped, or the network failed."""
+
+    is_retryable = True
+
+
+class SourceTimeoutError(SourceError, TimeoutError):
+    """A setting of the server, or an option, limits what the export takes longer for."""
+
+
+class PoolExhaustedError(SourceError, TimeoutError):
+    """All connections of the pool, or of the server, are in use."""
+
+    is_retryable = True
+
+
+class ConflictError(SourceError):
+    """Somebody else's lock or change, or the recovery of a standby, is in the way."""
+
+    is_retryable = True
+
+
+class UnrepresentableValueError(SourceError, ValueError):
+    """A value of the database that no type of Python can hold."""
+
+
 class SinkError(ExportError, OSError):
     """The target could not be opened, written or published; nothing is left under its name."""
+
+
+class DiskFullError(SinkError):
+    """There is no space or quota left, or the file would be larger than a file may be."""
 
 
 class ExportStateError(ExportError, RuntimeError):
