@@ -156,7 +156,8 @@ class LimitError(ExportError, OverflowError):
         super().__init__(option, limit)
 
     def __str__(self) -> str:
-        return f"the export {_BEYOND[self.option]} {self.option}={self.limit}; narrow it or raise it"
+        beyond = _BEYOND[self.option]
+        return f"the export {beyond} {self.option}={self.limit}; narrow it or raise the limit"
 
 
 _BEYOND = {

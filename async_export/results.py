@@ -4,8 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-__all__ = ("ExportResult", "WorkbookResult")
+__all__ = ("ExportResult", "Progress", "Snapshot", "WorkbookResult")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an export is.
+
+    Attributes:
+        rows: Records made so far.
+        bytes: Bytes made so far.
+        total: How many records there will be, if that is known without counting them.
+        elapsed: Seconds since the start.
+    """
+
+    rows: int
+    bytes: int
+    total: int | None
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of the database that an export shows.
+
+    Attributes:
+        time: When it was taken, by the server's clock; None if that is not known.
+        lsn: Where the server's log was then, as ``0/1A2B3C4D``; None if that is not known.
+        isolation: Isolation level of the transaction, in lower case.
+        unlocked: Relations that are read and could not be locked, such as materialized views.
+    """
+
+    time: datetime | None = None
+    lsn: str | None = None
+    isolation: str = ""
+    unlocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +59,7 @@ class ExportResult:
         columns: The headers.
         escaped: Cells changed because a spreadsheet would take them for formulas.
         cut: Cells cut because they were longer than the format can hold.
+        stopped: Name of the limit that ended the export in good order; empty if none did.
     """
 
     rows: int
@@ -37,6 +73,7 @@ class ExportResult:
     columns: tuple[str, ...]
     escaped: int = 0
     cut: int = 0
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
