@@ -4,55 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 import asyncpg
-from sqlalchemy import text
-from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import DBAPIError, UnboundExecutionError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Mapper
 
-from async_export.errors import ConfigurationError, ExportError, SourceError
+from async_export.errors import ConfigurationError, ConflictError
+from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.postgres.codecs import exact_values, types_with_own_codecs
-from async_export.postgres.settings import (
-    FOREIGN_SETTINGS,
-    PREPARE_TRANSACTION,
-    Foreign,
-    text_settings,
-)
+from async_export.postgres.locks import REWRITTEN
+from async_export.postgres.network import Watchdog, keep_alive
+from async_export.postgres.settings import FOREIGN_SETTINGS, Foreign, text_settings
+from async_export.results import Snapshot
+from async_export.sources import Sources
+from async_export.transactions import begin, driver_of, isolation, look_up
 
 __all__ = (
-    "DATABASE_ERRORS",
     "Bind",
     "Database",
     "cancelled_once",
     "check_bind",
     "open_database",
-    "source_error",
 )
 
 logger = logging.getLogger(__name__)
 
 Bind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession | async_sessionmaker[Any]
-
-DATABASE_ERRORS: Final = (
-    DBAPIError,
-    OSError,
-    PoolTimeoutError,
-    # SQLAlchemy leaves what a server-side cursor raises as it is.
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    sqlite3.Error,
-)
-"""What a database, its driver or the network raises."""
 
 _T = TypeVar("_T")
 
@@ -61,27 +44,13 @@ _BINDS = (AsyncEngine, AsyncConnection, AsyncSession, async_sessionmaker)
 _CLOSE_TIMEOUT = 5.0
 """Seconds that giving a connection back may take, even when the export was cancelled."""
 
-_TELLING_SQLITE = (
-    "no such ",
-    "unable to open",
-    "database is locked",
-    "attempt to write",
-    "near ",
-    "not authorized",
-)
+_OWN_PATIENCE = 1.0
+_CALLERS_PATIENCE = 2.0
+"""Seconds that the server may take to end the query of an export that is given up, before its
+connection is closed; a caller's may hold work that is worth waiting for."""
 
-_KNOBS = {
-    "57014": "it was cancelled, or took longer than statement_timeout",
-    "25P03": "the reader was slower than idle_in_transaction_session_timeout",
-    "25P04": "the export took longer than transaction_timeout",
-    "57P01": "the server was stopped, or an administrator ended the session",
-    "57P05": "the session idled longer than idle_session_timeout",
-    "53300": "the server has no connection left; see max_connections",
-}
-"""By SQLSTATE, the setting that ends an export."""
 
-# These classes of SQLSTATE speak of names, permissions and states, never of values.
-_TELLING_CLASSES = ("08", "25", "28", "3D", "40", "42", "53", "55", "57")
+_CALLERS_SNAPSHOT: Final = Snapshot(isolation="the caller's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +65,8 @@ class Database:
         is_own: Whether the transaction is the export's own.
         foreign: Settings of the caller's transaction that give values another text.
         own_codecs: Numbers of the types for which the caller has set codecs of his own.
+        snapshot: What is known of the state that the export shows.
+        watchdog: Ends the connection if it does not answer when the export is given up.
     """
 
     session: AsyncSession
@@ -104,6 +75,8 @@ class Database:
     is_own: bool = False
     foreign: Foreign = ()
     own_codecs: frozenset[int] = frozenset()
+    snapshot: Snapshot = _CALLERS_SNAPSHOT
+    watchdog: Watchdog = field(default_factory=lambda: Watchdog(_CALLERS_PATIENCE))
 
     @property
     def dialect(self) -> Dialect:
@@ -112,8 +85,7 @@ class Database:
 
     async def driver(self) -> asyncpg.Connection:
         """The driver's own connection; its dialect's driver is asyncpg."""
-        fairy = await self.connection.get_raw_connection()
-        return fairy.driver_connection
+        return await driver_of(self.connection)
 
     @asynccontextmanager
     async def reading(self, *, savepoint: bool) -> AsyncGenerator[asyncpg.Connection]:
@@ -153,6 +125,29 @@ class Database:
                     raise source_error(error) from error
             yield
 
+    async def refuse_rewritten(self, rows: int) -> None:
+        """Refuse what was read, if somebody emptied or rewrote it since the snapshot.
+
+        Args:
+            rows: How many rows have been fetched.
+
+        Raises:
+            ConflictError: a table was rewritten.
+            SourceError: the connection is lost.
+        """
+        if not self.is_own or not self.is_postgresql:
+            return
+        try:
+            rewritten = await cancelled_once(self.connection.scalar(REWRITTEN), self.watchdog)
+        except DATABASE_ERRORS as error:
+            raise source_error(error, rows) from error
+        if rewritten is not None:
+            raise ConflictError(
+                f"{rewritten} was rewritten (TRUNCATE, ALTER TABLE, REFRESH or the like) after the "
+                "export's snapshot and before its lock, so that rows may be missing; run it again",
+                rows,
+            )
+
     @property
     def is_postgresql(self) -> bool:
         """Whether PostgreSQL is at the other end."""
@@ -174,52 +169,77 @@ def check_bind(bind: Any) -> None:
 
 
 @asynccontextmanager
-async def open_database(bind: Bind, mapper: Mapper[Any] | None = None) -> AsyncIterator[Database]:
+async def open_database(
+    bind: Bind, sources: Sources, *, deferrable: bool = False
+) -> AsyncIterator[Database]:
     """Open *bind* for one export, or for several in one snapshot.
 
     An engine or sessionmaker gives the export a transaction of its own: on PostgreSQL
-    ``REPEATABLE READ, READ ONLY``, with the timeouts off that would end a slow reader. A session
-    or connection of the caller's is used as it is, inside the caller's transaction.
+    ``REPEATABLE READ, READ ONLY``, with what it reads locked ``ACCESS SHARE`` before its snapshot,
+    and the timeouts off that would end a slow reader. A session or connection of the caller's is
+    used as it is, inside the caller's transaction.
 
     Args:
         bind: Where to run.
-        mapper: Mapper of the model, for sessions that have an engine for each.
+        sources: What is going to be read.
+        deferrable: Whether the transaction is ``SERIALIZABLE, READ ONLY, DEFERRABLE`` instead,
+            which waits for a state that no transaction under way can prove wrong.
 
     Raises:
         SourceError: the database cannot be reached, or refuses.
-        ConfigurationError: the session has no engine.
+        ConfigurationError: the session has no engine; *deferrable* is not to be had.
     """
     async with AsyncExitStack() as stack:
         try:
-            database = await _enter(bind, stack, {"mapper": mapper} if mapper else {})
+            database = await _enter(bind, stack, sources, deferrable=deferrable)
             if database.dialect.driver == "asyncpg":
-                own = types_with_own_codecs(await database.driver())
-                database = replace(database, own_codecs=own)
+                driver = await database.driver()
+                database.watchdog.watch(driver)
+                keep_alive(driver)
+                database = replace(database, own_codecs=types_with_own_codecs(driver))
         except DATABASE_ERRORS as error:
             raise source_error(error) from error
         except UnboundExecutionError as error:
             raise ConfigurationError("the session has no engine to run on") from error
+        stack.callback(database.watchdog.disarm)
         yield database
 
 
-async def _enter(bind: Bind, stack: AsyncExitStack, arguments: dict[str, Any]) -> Database:
-    if isinstance(bind, AsyncSession):
-        return await _join_session(bind, stack, arguments)
-    if isinstance(bind, AsyncConnection):
+async def _enter(
+    bind: Bind, stack: AsyncExitStack, sources: Sources, *, deferrable: bool
+) -> Database:
+    arguments = {"mapper": sources.mapper} if sources.mapper else {}
+    if isinstance(bind, AsyncSession | AsyncConnection):
+        if deferrable:
+            raise ConfigurationError(
+                "deferrable=True begins a transaction; pass an engine or sessionmaker instead of a "
+                "session or connection, which has its own"
+            )
+        if isinstance(bind, AsyncSession):
+            return await _join_session(bind, stack, arguments)
         return await _join_connection(bind, stack)
+    watchdog = Watchdog(_OWN_PATIENCE)
     if isinstance(bind, AsyncEngine):
         connection = await bind.connect()
-        stack.push_async_callback(_close, connection)
-        connection = await connection.execution_options(**_isolation(connection))
+        stack.push_async_callback(_close, connection, watchdog)
+        found = await look_up(connection, sources, deferrable=deferrable)
+        await connection.rollback()
+        options = isolation(connection.dialect, deferrable=deferrable)
+        connection = await connection.execution_options(**options)
         session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
     else:
         session = bind()
         session.sync_session.autoflush = False  # an export reads
-        stack.push_async_callback(_close, session)
-        options = _isolation(session.get_bind(**arguments))
+        stack.push_async_callback(_close, session, watchdog)
+        connection = await session.connection(arguments)
+        found = await look_up(connection, sources, deferrable=deferrable)
+        await session.rollback()
+        options = isolation(connection.dialect, deferrable=deferrable)
         connection = await session.connection(arguments, execution_options=options)
-    await _begin(connection)
-    return Database(session, connection, session, is_own=True)
+    if connection.dialect.driver == "asyncpg":
+        watchdog.watch(await driver_of(connection))
+    snapshot = await cancelled_once(begin(connection, found), watchdog)
+    return Database(session, connection, session, is_own=True, snapshot=snapshot, watchdog=watchdog)
 
 
 async def _join_session(
@@ -238,13 +258,13 @@ async def _join_session(
         expire_on_commit=False,
         autoflush=False,
     )
-    stack.push_async_callback(_close, own)
+    stack.push_async_callback(_close, own, Watchdog(_CALLERS_PATIENCE))
     return Database(session, connection, own, foreign=foreign)
 
 
 async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -> Database:
     session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
-    stack.push_async_callback(_close, session)
+    stack.push_async_callback(_close, session, Watchdog(_CALLERS_PATIENCE))
     return Database(session, connection, session, foreign=await _foreign_settings(connection))
 
 
@@ -255,35 +275,22 @@ async def _foreign_settings(connection: AsyncConnection) -> Foreign:
     return [tuple(row) for row in await connection.execute(FOREIGN_SETTINGS)]
 
 
-def _isolation(bound: AsyncConnection | Engine | Connection) -> dict[str, Any]:
-    if bound.dialect.name != "postgresql":
-        return {}
-    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-
-
-async def _begin(connection: AsyncConnection) -> None:
-    """Begin the transaction really: drivers put it off to the first statement."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(PREPARE_TRANSACTION)
-    elif connection.dialect.name == "sqlite":
-        # The driver begins none for reading, so that two reads could see two states; an engine
-        # may have listeners that did it already.
-        fairy = await connection.get_raw_connection()
-        if not getattr(fairy.driver_connection, "in_transaction", False):
-            await connection.execute(text("BEGIN"))
-
-
-async def cancelled_once(work: Coroutine[Any, Any, _T]) -> _T:
+async def cancelled_once(work: Coroutine[Any, Any, _T], watchdog: Watchdog) -> _T:
     """Await *work* of a database in a task of its own, so that it is cancelled once.
 
     A cancel scope cancels again at every await, so that a driver would give up telling the server
     that its query is not wanted any more.
+
+    Args:
+        work: What to await.
+        watchdog: What ends the connection if the server does not listen.
     """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.cancel()
+        watchdog.arm()
         with anyio.CancelScope(shield=True):
             while not task.done():
                 with suppress(asyncio.CancelledError):  # a second one; the first is raised below
@@ -291,33 +298,13 @@ async def cancelled_once(work: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
-async def _close(held: AsyncConnection | AsyncSession) -> None:
+async def _close(held: AsyncConnection | AsyncSession, watchdog: Watchdog) -> None:
     """Give a connection back even while a cancellation is under way."""
+    watchdog.arm()
     with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
         try:
             await held.close()
         except DATABASE_ERRORS as error:
             # The connection is lost, and the error that tells of it is on its way already.
             logger.debug("could not close a connection: %s", type(error).__name__)
-
-
-def source_error(error: BaseException, rows: int = 0) -> ExportError:
-    """Say what became of the database, without values or passwords."""
-    original: Any = getattr(error, "orig", None) or error
-    cause = getattr(original, "__cause__", None) or original
-    sqlstate = getattr(cause, "sqlstate", None) or getattr(original, "sqlstate", None)
-    name = type(cause).__name__
-    detail = str(cause).partition("\n")[0]
-    message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
-    if sqlstate in _KNOBS:
-        message = f"{message}; {_KNOBS[sqlstate]}"
-    return SourceError(message, rows, sqlstate)
-
-
-def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:
-    """Tell whether the text of an error speaks of names and states only, never of values."""
-    if sqlstate is not None:
-        return sqlstate[:2] in _TELLING_CLASSES
-    if isinstance(error, sqlite3.Error):
-        return detail.startswith(_TELLING_SQLITE)
-    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)
+    watchdog.disarm()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
+from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy.sql.base import ExecutableOption
 
 from async_export.errors import ConfigurationError, RowError, UnknownNameError
 from async_export.fields import Field
+from async_export.results import Progress
 from async_export.widgets import parse_timezone
 
 __all__ = ("ALL", "Headers", "OnError", "ResourceOptions", "check_keywords")
@@ -64,9 +66,20 @@ class ResourceOptions:
         hooks_use_database: Whether hooks query through ``self.session``.
         infer_reads: Whether hooks without ``@depends`` whose code leaves no doubt what they read
             get light rows, too.
-        max_rows: More rows than this are a LimitError; None for no limit.
+        max_rows: Records that an export may have; None for no limit.
+        max_bytes: Bytes that its output may have; None for no limit.
+        deadline: Seconds that it may take, the time of a slow reader included; None for no limit.
+        on_limit: What happens where one of these three is passed: ``"raise"`` a LimitError, or
+            ``"stop"``, which ends the output in good order after the last record before the limit.
+            Output of more than ``max_bytes`` ends with the record that reaches it.
+        read_timeout: Seconds that the database may let the export wait for rows; None for ever.
+        deferrable: Whether the transaction of an engine's export is serializable, and waits until
+            no transaction under way can prove its snapshot wrong; PostgreSQL only.
+        progress: Function that is called with the Progress, at most ten times a second and at
+            the end; it may be async.
         on_error: What a failing row does: stop the export, be skipped and counted, or call
             a function with the RowError, that skips the row by returning.
+        max_errors: Rows that may be skipped; one more is a LimitError. None for no limit.
         on_unrepresentable: What becomes of values that Python's types cannot hold, such as
             infinite dates: the database's own text, an error, or null.
     """
@@ -88,7 +101,14 @@ class ResourceOptions:
     hooks_use_database: bool = False
     infer_reads: bool = True
     max_rows: int | None = None
+    max_bytes: int | None = None
+    deadline: float | None = None
+    on_limit: Literal["raise", "stop"] = "raise"
+    read_timeout: float | None = None
+    deferrable: bool = False
+    progress: Callable[[Progress], Any] | None = None
     on_error: OnError = "raise"
+    max_errors: int | None = None
     on_unrepresentable: Literal["text", "error", "null"] = "text"
 
     def __post_init__(self) -> None:
@@ -98,6 +118,13 @@ class ResourceOptions:
         self._check_number("chunk_size", 1)
         self._check_number("hook_concurrency", 1)
         self._check_number("max_rows", 0)
+        self._check_number("max_bytes", 1)
+        self._check_number("max_errors", 0)
+        self._check_seconds("deadline")
+        self._check_seconds("read_timeout")
+        self._check_choice("on_limit", ("raise", "stop"))
+        self._check_choice("deferrable", (True, False))
+        self._check_choice("progress", (None,), function=True)
         self._check_choice("headers", ("name", "attribute", "label", "comment"), function=True)
         self._check_choice("on_error", ("raise", "skip"), function=True)
         self._check_choice("on_unrepresentable", ("text", "error", "null"))
@@ -164,10 +191,16 @@ class ResourceOptions:
 
     def _check_number(self, name: str, least: int) -> None:
         value = getattr(self, name)
-        if value is None and name in {"batch_size", "max_rows"}:
+        if value is None and name in {"batch_size", "max_rows", "max_bytes", "max_errors"}:
             return
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ConfigurationError(f"{name} takes a whole number from {least}, not {value!r}")
+
+    def _check_seconds(self, name: str) -> None:
+        value = getattr(self, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < inf):
+            raise ConfigurationError(f"{name} takes seconds above 0, not {value!r}")
 
     def _check_choice(self, name: str, choices: tuple[Any, ...], *, function: bool = False) -> None:
         value = getattr(self, name)

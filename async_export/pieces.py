@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
 
-from async_export.errors import EncodeError, FormatLimitError
+from async_export.errors import EncodeError, ExportError, FormatLimitError
 from async_export.formats import (
     CopyForm,
     Encoder,
@@ -20,6 +20,7 @@ from async_export.formats import (
     Splice,
     pieces_of,
 )
+from async_export.limits import StopExport
 from async_export.records import Turns
 from async_export.results import ExportResult
 from async_export.run import Run
@@ -132,12 +133,18 @@ async def _table_pieces(
     titles = [await run.titles()] if with_titles else []
     # What an extra brings is imported there, which takes long the first time.
     is_slow = _is_heavy(encoder) or bool(getattr(encoder, "extra", ""))
-    yield await _call(begin, run.plan.columns, *titles, in_thread=is_slow)
+    begun = await _call(begin, run.plan.columns, *titles, in_thread=is_slow)
+    run.wrote(len(begun))
+    yield begun
     async with aclosing(_packed_pieces(run, encoder)) as pieces:
         async for piece in pieces:
+            run.wrote(len(piece))
             yield piece
+            await run.tell()
     footers = [await run.footers(result_of(run, encoder, before))] if with_titles else []
-    yield await in_thread_if_heavy(encoder, end, *footers)
+    ended = await in_thread_if_heavy(encoder, end, *footers)
+    run.wrote(len(ended))
+    yield ended
 
 
 async def _packed_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]:
@@ -169,11 +176,12 @@ async def _encoded_pieces(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, N
         pieces = _framed(run, planned.form)
     else:
         pieces = _spliced(run, planned.splice, encoder)
-    async with aclosing(pieces):
-        async for piece in pieces:
-            if encoder.max_rows is not None and run.rows > encoder.max_rows:
-                raise _too_many(encoder)
-            yield piece
+    with suppress(StopExport):
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if encoder.max_rows is not None and run.rows > encoder.max_rows:
+                    raise _too_many(encoder)
+                yield piece
 
 
 def _too_many(encoder: Encoder) -> FormatLimitError:
@@ -211,6 +219,8 @@ async def _of_records(run: Run, encoder: Encoder) -> AsyncGenerator[bytes, None]
                 run.batch_bytes += size
                 yield piece
                 await turns.give_when_due()
+    if encoded != run.rows:
+        raise ExportError(f"{run.rows} records were made, and {encoded} encoded")
 
 
 def _length(record: Record) -> int:

@@ -17,9 +17,16 @@ import asyncpg
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncResult
 
-from async_export.binds import DATABASE_ERRORS, Database, cancelled_once, source_error
-from async_export.errors import ConfigurationError, ExportError, SourceError
+from async_export.binds import Database, cancelled_once
+from async_export.errors import (
+    ConfigurationError,
+    ExportError,
+    SourceError,
+    UnrepresentableValueError,
+)
+from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.postgres.codecs import UnrepresentableError
+from async_export.postgres.network import Watchdog
 
 __all__ = ("BatchSize", "CursorSource", "IterableSource", "ResultSource", "Source")
 
@@ -98,10 +105,12 @@ class ResultSource:
 
     Args:
         result: The open result.
+        watchdog: What ends its connection if the server does not listen.
     """
 
-    def __init__(self, result: AsyncResult[Any]) -> None:
+    def __init__(self, result: AsyncResult[Any], watchdog: Watchdog) -> None:
         self._result = result
+        self._watchdog = watchdog
         self.names = tuple(result.keys())
         self.fetched = 0
 
@@ -129,7 +138,7 @@ class ResultSource:
             return result
 
         try:
-            return cls(await cancelled_once(run()))
+            return cls(await cancelled_once(run(), database.watchdog), database.watchdog)
         except DATABASE_ERRORS as error:
             raise _failed(error, 0) from error
         except InvalidRequestError as error:
@@ -145,7 +154,7 @@ class ResultSource:
         while True:
             size.begin()
             try:
-                rows = await cancelled_once(self._result.fetchmany(size.rows))
+                rows = await cancelled_once(self._result.fetchmany(size.rows), self._watchdog)
             except Exception as error:
                 # Drivers, and the types of a model, raise anything.
                 raise _failed(error, self.fetched) from error
@@ -177,13 +186,14 @@ class CursorSource:
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
+        watchdog = self._database.watchdog
         try:
             reading = self._database.reading(savepoint=False)
             driver = await self._stack.enter_async_context(reading)
-            cursor = await cancelled_once(_opened(driver, self._sql))
+            cursor = await cancelled_once(_opened(driver, self._sql), watchdog)
             while True:
                 size.begin()
-                rows = await cancelled_once(cursor.fetch(size.rows))
+                rows = await cancelled_once(cursor.fetch(size.rows), watchdog)
                 if not rows:
                     return
                 self.fetched += len(rows)
@@ -208,7 +218,7 @@ def _failed(error: BaseException, rows: int) -> Exception:
         return source_error(error, rows)
     if isinstance(error, UnrepresentableError):
         cure = "on_unrepresentable='text' exports the database's own text"
-        return SourceError(f"{error}; {cure}", rows)
+        return UnrepresentableValueError(f"{error}; {cure}", rows)
     # What a driver or result processor cannot turn into a Python value; its text may hold data.
     name = type(error).__name__
     return SourceError(f"a value of the database could not be read: {name}", rows)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 from sqlalchemy.exc import InvalidRequestError, MissingGreenlet
 
-from async_export.errors import ConfigurationError, RowError
+from async_export.errors import ConfigurationError, LimitError, RowError
 from async_export.hooks import maybe_await
 from async_export.options import OnError
 from async_export.rows import UndeclaredReadError
@@ -107,7 +107,14 @@ class RecordMaker:
         subject: Gives what the makers receive of a row; None for the row itself.
         key: Gives the primary key of that.
         on_error: What a failing row does.
+        max_errors: How many rows may be skipped; None for any number.
         concurrency: How many rows are worked on at once when a maker is async.
+
+    Attributes:
+        rows: How many rows have been worked on.
+        skipped: How many of them failed, and were left out.
+        failures: Those that were skipped by the last call of `records`, unless a function took
+            care of them.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class RecordMaker:
         subject: Callable[[Any], Any] | None,
         key: Callable[[Any], Any],
         on_error: OnError,
+        max_errors: int | None = None,
         concurrency: int,
     ) -> None:
         self._names = [each.name for each in cells]
@@ -128,6 +136,7 @@ class RecordMaker:
         self._subject = subject
         self._key = key
         self._on_error = on_error
+        self._max_errors = max_errors
         self._concurrency = concurrency
         self._is_async = any(each.is_async for each in cells)
         self._plain_types: set[type] = set()
@@ -144,13 +153,16 @@ class RecordMaker:
         self._make_async = _compiled(cells, {**names, "settle": self._settled}, is_async=True)
         self.rows = 0
         self.skipped = 0
+        self.failures: list[RowError] = []
 
     async def records(self, rows: Sequence[Any]) -> list[_Record | None]:
         """Make the records of *rows*, in order; None for those that were skipped.
 
         Raises:
             RowError: a row failed, and ``on_error`` says to raise.
+            LimitError: more than ``max_errors`` were skipped.
         """
+        self.failures = []
         made: list[_Record | None] = []
         if not self._is_async:
             await self._make_plain(rows, made)
@@ -300,7 +312,11 @@ class RecordMaker:
             raise failure
         if callable(self._on_error):
             await maybe_await(self._on_error(failure))
+        else:
+            self.failures.append(failure)
         self.skipped += 1
+        if self._max_errors is not None and self.skipped > self._max_errors:
+            raise LimitError("max_errors", self._max_errors) from failure
         return None
 
     def _key_of(self, row: Any) -> Any:

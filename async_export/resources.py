@@ -36,11 +36,12 @@ from async_export.hooks import default_hook, is_overridden, maybe_await
 from async_export.options import ALL, ResourceOptions, check_keywords
 from async_export.paths import column_at, has_attribute, key_names
 from async_export.plan import CellSpec
+from async_export.publishing import publish
 from async_export.results import ExportResult
 from async_export.run import COPYING, Run, running
 from async_export.sinks import FileSink, make_sink
 from async_export.sqltypes import widget_for_type
-from async_export.streams import ExportStream, pour
+from async_export.streams import ExportStream
 from async_export.types import Kind, Record
 from async_export.widgets import Widget
 
@@ -269,11 +270,13 @@ class Resource:
         *,
         fields: Sequence[str] | None = None,
         overwrite: bool = True,
+        manifest: bool = False,
         **kwargs: Any,
     ) -> ExportResult:
         """Export to a path, a binary file object, or a coroutine function that takes chunks.
 
-        A file appears under its name complete, or not at all.
+        A file appears under its name complete, or not at all. Beside it appears
+        ``books.csv.rejects.csv`` if ``on_error="skip"`` left rows out.
 
         Args:
             target: Where to write.
@@ -281,6 +284,8 @@ class Resource:
             queryset: A select or an iterable; by default what ``get_queryset`` gives.
             fields: Names or column_names of the fields to export, in order; by default all.
             overwrite: Whether an existing file may be replaced.
+            manifest: Whether to write ``books.csv.manifest.json`` beside the file, by which
+                `verify_export` finds what happens to it later.
             **kwargs: Reach every hook, and the widgets.
 
         Raises:
@@ -292,7 +297,7 @@ class Resource:
                 raise ConfigurationError("name the format: export_to(target, 'csv')")
             format = format_for_path(sink.path)  # noqa: A001 - the field's word
         stream = self.stream(format, queryset, fields=fields, **kwargs)
-        return await pour(stream, sink)
+        return await publish(stream, sink, manifest=manifest)
 
     def stream(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-__all__ = ("ExportResult", "Progress", "Snapshot", "WorkbookResult")
+__all__ = ("ExportResult", "Origin", "Progress", "Snapshot", "WorkbookResult")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,22 @@ class Snapshot:
     lsn: str | None = None
     isolation: str = ""
     unlocked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the rows of an export came from.
+
+    Attributes:
+        fingerprint: Hexadecimal digest of the queryset's SQL and parameters; empty if it is no
+            statement.
+        snapshot: The state of the database; None if there was none.
+        versions: By name, versions of what took part.
+    """
+
+    fingerprint: str = ""
+    snapshot: Snapshot | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import copy
 import inspect
-import time
+import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from typing import Any, Final, Protocol
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import TextClause, column, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from async_export.binds import DATABASE_ERRORS, Bind, Database, open_database, source_error
-from async_export.declare import mapper_of
+from async_export.binds import Bind, Database, open_database
 from async_export.errors import (
     ConfigurationError,
     ExportError,
-    LimitError,
     RowError,
     SourceError,
     UnknownNameError,
 )
+from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.fields import Field
 from async_export.hooks import Hooks, is_overridden, maybe_await
+from async_export.limits import Limits, StopExport
+from async_export.origins import fingerprint_of, versions_of
 from async_export.plan import CellSpec, Plan, compile_plan
 from async_export.postgres.copying import CopyOut
 from async_export.postgres.describing import describe
 from async_export.postgres.literals import LiteralError, literal_sql
+from async_export.progress import Reporter
 from async_export.queryset import (
     OBJECTS_BATCH,
     BatchSize,
@@ -40,12 +52,19 @@ from async_export.queryset import (
     Source,
 )
 from async_export.records import RecordMaker, hint_of
-from async_export.results import ExportResult
+from async_export.results import ExportResult, Origin
+from async_export.sources import sources_of
 from async_export.statements import Queried, is_statement, look_at, one_after
 from async_export.types import Record
 
-__all__ = ("Run", "RunnableHooks", "running")
+__all__ = ("Rejected", "Run", "RunnableHooks", "running")
 
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+Rejected: TypeAlias = Callable[[Sequence[RowError]], Awaitable[None]]
+"""Takes the errors of rows that are skipped."""
 
 SLICE_ROWS: Final = 256
 """Rows that become records at once: so few lists live that the garbage collector has no work."""
@@ -68,6 +87,9 @@ class RunnableHooks(Hooks, Protocol):
     def plan_fields(self, fields: Sequence[Field]) -> None:
         """Remember the fields of the plan."""
 
+    def get_display_name(self) -> str:
+        """Give the name for people."""
+
     def adopt_columns(self, names: Sequence[str]) -> None:
         """Take the queryset's columns for fields, if the resource declares to do so."""
 
@@ -81,22 +103,32 @@ class Run:
         queryset: What is exported, as ``filter_export`` gave it.
         rows: Records made so far.
         batch_size: How many rows are worked on at once.
+        bytes: Bytes of the output so far, as far as they are counted.
         is_copying: Whether COPY has the connection.
         batch_bytes: Bytes that the last batch made, for the size of the next one; set by whoever
             encodes.
+        limits: The limits of the export.
+        rejected: What takes the errors of rows that are skipped, in order; None for nobody.
     """
 
     plan: Plan
 
     def __init__(
-        self, hooks: RunnableHooks, database: Database | None, kwargs: Mapping[str, Any]
+        self,
+        hooks: RunnableHooks,
+        database: Database | None,
+        kwargs: Mapping[str, Any],
+        limits: Limits,
     ) -> None:
         self.hooks = hooks
         self.queryset: Any = None
         self.rows = 0
+        self.bytes = 0
         self.batch_bytes = 0
         self.is_copying = False
-        self.started = time.perf_counter()
+        self.limits = limits
+        self.rejected: Rejected | None = None
+        self._reporter = Reporter(hooks.options.progress, limits.started)
         self._database = database
         self._kwargs = kwargs
         self._source: Source | None = None
@@ -108,6 +140,20 @@ class Run:
     def dialect(self) -> Dialect | None:
         """Dialect of the database; None without one."""
         return None if self._database is None else self._database.dialect
+
+    @property
+    def session(self) -> AsyncSession | None:
+        """Session for hooks; None without a database."""
+        return None if self._database is None else self._database.session
+
+    @property
+    def origin(self) -> Origin:
+        """Where the rows come from."""
+        if self._database is None:
+            return Origin(versions=versions_of(None))
+        dialect = self._database.dialect
+        fingerprint = fingerprint_of(self.queryset, dialect)
+        return Origin(fingerprint, self._database.snapshot, versions_of(dialect))
 
     @property
     def skipped(self) -> int:
@@ -151,7 +197,11 @@ class Run:
             subject=None if self._iterates() else plan.subject,
             key=plan.key,
             on_error=hooks.options.on_error,
+            max_errors=hooks.options.max_errors,
             concurrency=plan.concurrency,
+        )
+        logger.info(
+            "%s: %s, rows arrive by %s", hooks.get_display_name(), plan.strategy, plan.transport
         )
 
     async def batches(self) -> AsyncGenerator[list[Record], None]:
@@ -159,26 +209,31 @@ class Run:
 
         Raises:
             RowError: a hook or widget failed.
-            LimitError: there are more than ``max_rows``.
+            LimitError: there are more than ``max_rows``, or it takes too long.
             SourceError: the rows could not be fetched.
         """
-        assert self._maker is not None
-        async with aclosing(self._fetched()) as batches:
-            async for rows in batches:
-                await self._prepare_batch(rows)
-                self.batch_bytes = 0
-                for start in range(0, len(rows), self.slice_rows):
-                    made = await self._maker.records(rows[start : start + self.slice_rows])
-                    records: list[Record] = [record for record in made if record is not None]
-                    self.count(len(records))
-                    yield records
-                self.batch_size.learn(len(rows), self.batch_bytes)
+        with suppress(StopExport):
+            async with aclosing(self._fetched()) as batches:
+                while (rows := await self._next(batches)) is not None:
+                    await self.limits.in_time(partial(self._prepare_batch, rows), self.rows)
+                    self.batch_bytes = start = 0
+                    while start < len(rows):
+                        stop = start + self._slice_rows()
+                        made = await self.make(rows[start:stop])
+                        records: list[Record] = [each for each in made if each is not None]
+                        self.count(len(records))
+                        yield records
+                        await self.tell()
+                        start = stop
+                    self.batch_size.learn(len(rows), self.batch_bytes)
+        await self._check_source()
 
     async def copied(self) -> AsyncGenerator[bytes, None]:
         """Give what COPY writes, as it comes, in whole rows.
 
         Raises:
             SourceError: the database refuses, or is lost, or tells another number of rows.
+            StopExport: the deadline has passed, and the output ends in good order.
         """
         assert self._database is not None
         assert self.plan.copy is not None
@@ -188,9 +243,13 @@ class Run:
         try:
             async with self._database.reading(savepoint=True) as driver:
                 output = CopyOut(driver, self.plan.copy.sql, **self.plan.copy.form.options)
-                async with aclosing(output.chunks()) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
+                try:
+                    async with aclosing(output.chunks()) as chunks:
+                        while (chunk := await self._next(chunks)) is not None:
+                            yield chunk
+                except BaseException:
+                    self._database.watchdog.arm()
+                    raise
         except DATABASE_ERRORS as error:
             raise source_error(error, self.rows) from error
         finally:
@@ -200,15 +259,24 @@ class Run:
             raise SourceError(
                 f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows
             )
+        await self._check_source()
 
     async def make(self, rows: Sequence[Any]) -> list[Any]:
-        """Make the cells of hooks for rows of `copied`; None for a row that is skipped.
+        """Make the records of *rows*, or the cells of hooks for rows of `copied`.
+
+        A row that is skipped has None.
 
         Raises:
             RowError: a hook or widget failed.
+            LimitError: it takes too long, or too many failed.
+            StopExport: the deadline has passed, and the output ends in good order.
         """
-        assert self._maker is not None
-        return await self._maker.records(rows)
+        maker = self._maker
+        assert maker is not None
+        made = await self.limits.in_time(partial(maker.records, rows), self.rows)
+        if maker.failures and self.rejected is not None:
+            await self.rejected(sorted(maker.failures, key=attrgetter("row_number")))
+        return made
 
     def count(self, records: int) -> None:
         """Count records that were made.
@@ -217,9 +285,60 @@ class Run:
             LimitError: there are more than ``max_rows``.
         """
         self.rows += records
-        limit = self.hooks.options.max_rows
-        if limit is not None and self.rows > limit:
-            raise LimitError("max_rows", limit)
+        self.limits.check_rows(self.rows)
+
+    def wrote(self, size: int) -> None:
+        """Count bytes of the output.
+
+        Raises:
+            LimitError: there are more than ``max_bytes``.
+        """
+        self.bytes += size
+        self.limits.check_bytes(self.bytes)
+
+    async def tell(self, *, is_last: bool = False) -> None:
+        """Tell whoever wants to know how far the export is."""
+        is_counted = isinstance(self.queryset, Sized) and not is_statement(self.queryset)
+        total = len(self.queryset) if is_counted else None
+        await self._reporter.tell(self.rows, self.bytes, total, is_last=is_last)
+
+    def _slice_rows(self) -> int:
+        """Tell how many rows become records next, of which none must be too many.
+
+        Raises:
+            StopExport: there must be no more records.
+        """
+        rows, size = self.limits.rows_to_stop_after, self.limits.bytes_to_stop_after
+        if rows is not None and self.rows >= rows:
+            raise self.limits.stop("max_rows")
+        if size is not None and self.bytes >= size:
+            raise self.limits.stop("max_bytes")
+        if size is not None:
+            return 1
+        return self.slice_rows if rows is None else min(self.slice_rows, rows - self.rows)
+
+    async def _next(self, items: AsyncGenerator[_T, None]) -> _T | None:
+        """Await what comes next from the database; None at the end."""
+        is_database = is_statement(self.queryset)
+        return await self.limits.in_time(
+            lambda: anext(items, None), self.rows, is_database=is_database
+        )
+
+    async def _check_source(self) -> None:
+        """Compare what was read with what there was, at the end.
+
+        Raises:
+            ConflictError: a table was emptied or rewritten before it could be locked.
+            SourceError: there are not as many records as rows were fetched.
+        """
+        assert self._maker is not None
+        fetched = getattr(self._source, "fetched", self._maker.rows)
+        if self.limits.stopped:
+            return
+        if fetched != self._maker.rows:
+            raise SourceError(f"{fetched} rows came, and {self._maker.rows} were used", self.rows)
+        if self._database is not None and is_statement(self.queryset):
+            await self._database.refuse_rewritten(self.rows)
 
     async def fetch(self, queryset: Any) -> AsyncGenerator[Sequence[Any], None]:
         """Give batches of what stands for each row of *queryset*: its mapped objects, or rows."""
@@ -308,13 +427,14 @@ class Run:
             skipped=self.skipped,
             bytes=size,
             sha256=sha256,
-            elapsed=time.perf_counter() - self.started,
+            elapsed=self.limits.elapsed,
             format=name,
             strategy=self.plan.strategy,
             transport=self.plan.transport,
             columns=tuple(column.header for column in self.plan.columns),
             escaped=escaped,
             cut=cut,
+            stopped=self.limits.stopped,
         )
 
     async def analyze(self) -> str:
@@ -339,6 +459,7 @@ class Run:
 
     async def finish(self, result: Any) -> None:
         """Tell the resource that the export is done."""
+        await self.tell(is_last=True)
         await maybe_await(self.hooks.after_export(self.queryset, result, **self._kwargs))
 
     async def aclose(self) -> None:
@@ -481,19 +602,37 @@ async def running(
         kwargs: The caller's keywords.
         database: The bind, where it is open already and decodes as the options say; it stays so.
     """
+    limits = Limits(hooks.options)
     async with AsyncExitStack() as stack:
-        if hooks.bind is None or not _needs_database(hooks, queryset):
-            database = None
-        elif database is None:
-            opened = open_database(hooks.bind, mapper_of(hooks.options.model))
-            database = await stack.enter_async_context(opened)
-            decoding = database.decoding(hooks.options.on_unrepresentable)
-            await stack.enter_async_context(decoding)
-        run = Run(hooks, database, kwargs)
-        hooks.begin_run(run, None if database is None else database.session)
-        stack.push_async_callback(run.aclose)
-        await run.prepare(queryset, selected, spec)
-        yield run
+
+        async def begin() -> Run:
+            run = Run(hooks, await _opened(hooks, queryset, database, stack), kwargs, limits)
+            hooks.begin_run(run, run.session)
+            stack.push_async_callback(run.aclose)
+            await run.prepare(queryset, selected, spec)
+            return run
+
+        run = await limits.in_time_to_begin(begin)
+        try:
+            yield run
+        except BaseException as error:
+            name, rows = hooks.get_display_name(), run.rows
+            logger.info("%s: %s after %d rows", name, type(error).__name__, rows)
+            raise
+
+
+async def _opened(
+    hooks: RunnableHooks, queryset: Any, database: Database | None, stack: AsyncExitStack
+) -> Database | None:
+    """Give the database, which *stack* closes if it was not open before."""
+    if hooks.bind is None or not _needs_database(hooks, queryset):
+        return None
+    if database is None:
+        sources, deferrable = sources_of(hooks, queryset), hooks.options.deferrable
+        opened = open_database(hooks.bind, sources, deferrable=deferrable)
+        database = await stack.enter_async_context(opened)
+        await stack.enter_async_context(database.decoding(hooks.options.on_unrepresentable))
+    return database
 
 
 def _refuse(*_: Any) -> None:

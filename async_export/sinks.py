@@ -7,10 +7,7 @@ import contextlib
 import errno
 import inspect
 import io
-import logging
 import os
-import secrets
-import stat
 import threading
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,11 +17,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import anyio
 from anyio import to_thread
 
-from async_export.errors import ConfigurationError, ExportStateError, SinkError
+from async_export.drafts import Draft
+from async_export.errors import ConfigurationError, DiskFullError, ExportStateError, SinkError
 
 __all__ = ("FileObjectSink", "FileSink", "FunctionSink", "Sink", "make_sink")
-
-logger = logging.getLogger("async_export")
 
 Result = TypeVar("Result")
 
@@ -33,10 +29,6 @@ ChunkFunction: TypeAlias = Callable[[bytes], Awaitable[object] | object]
 
 WRITE_BYTES = 524_288
 """Bytes that are written to a file at once: handing them to a thread takes as long as 50 KB."""
-
-STEM_LENGTH = 60
-"""Characters of the file's name within the temporary name: as UTF-8 at most 240 of the 255 bytes
-that a name may have, which leaves room for the dots, eight digits and ``.part``."""
 
 
 class Sink(Protocol):
@@ -85,13 +77,15 @@ class Sink(Protocol):
 class FileSink(Sink):
     """A file that appears under its name complete, or not at all.
 
-    The chunks go to a hidden temporary file in the same folder (``.books.csv.1f0c93ab.part``),
-    which is synced to disk and then renamed. A process that is killed leaves the temporary file,
-    never a part of the output under its name.
+    The chunks go to a file without a name, or with a hidden one where the system has no such
+    files (``.books.csv.5b8e0c1d.1f0c93ab.part`` in the same folder). It is synced to disk before it
+    gets its name. Of a process that is killed there is never a part of the output under that
+    name; a hidden file that it leaves is removed by the next export to the same name.
 
-    A file that is replaced hands on its permissions, as if it had been written over: what was
-    private stays private. Its owner, links and other attributes are lost. A new file gets what
-    the umask allows. If *path* is a symbolic link, the file that it points to is replaced.
+    A file that is replaced hands on its permissions and its group, as if it had been written
+    over: what was private stays private. Its owner, links and other attributes are lost. A new
+    file gets what the umask allows. If *path* is a symbolic link, the file that it points to is
+    replaced.
 
     Cancelling ``finish`` may come too late: the file is published then, and complete.
 
@@ -110,118 +104,100 @@ class FileSink(Sink):
         if "\0" in self.path:
             raise ConfigurationError("the path holds a null character")
         self._thread = _Thread()
-        self._descriptor: int | None = None
-        self._temporary: Path | None = None
-        self._target: Path | None = None
+        self._draft: Draft | None = None
+        self._is_sealed = False
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._bytes = 0
 
+    @property
+    def target(self) -> Path:
+        """Absolute path of the file that is published, with symbolic links followed.
+
+        Raises:
+            ExportStateError: the sink was never open.
+        """
+        if self._draft is None:
+            raise ExportStateError("the target is known when the sink is open")
+        return self._draft.target
+
     async def open(self) -> None:
-        """Create the temporary file; a failing or cancelled call leaves none."""
-        if self._target is not None:
+        """Create the file; a failing or cancelled call leaves none."""
+        if self._draft is not None:
             raise ExportStateError("this sink was opened before; a sink serves one export")
-        try:
-            await self._thread.run(self._open)
-        except BaseException:
-            await self.abort()
-            raise
+        await self._run_or_abort(self._open)
 
     async def write(self, chunk: bytes) -> None:
-        """Write *chunk* to the temporary file, as soon as there is enough to be worth a thread."""
+        """Write *chunk*, as soon as there is enough to be worth a thread."""
         self._opened()
+        if self._is_sealed:
+            raise ExportStateError("the sink is sealed; nothing can be added to it")
         self._waiting.append(chunk)
+        self._waiting_bytes += len(chunk)
         self._bytes += len(chunk)
-        if self._bytes >= WRITE_BYTES:
+        if self._waiting_bytes >= WRITE_BYTES:
             await self._thread.run(self._write)
 
+    async def seal(self) -> None:
+        """Bring all that was written to disk and check it, so that only its name is missing.
+
+        For who publishes several files, and none unless all are complete. ``finish`` does it
+        otherwise.
+
+        Raises:
+            SinkError: the file is not complete. Nothing is left behind.
+        """
+        await self._run_or_abort(self._seal)
+
     async def finish(self) -> None:
-        """Sync the temporary file and give it its name; if that fails, nothing is left."""
+        """Give the complete file its name; if that fails, nothing is left."""
+        await self._run_or_abort(self._publish)
+
+    async def abort(self) -> None:
+        """Remove the file; one that cannot be removed is logged as a warning."""
+        await self._thread.stop(self._discard)
+
+    async def _run_or_abort(self, function: Callable[[], None]) -> None:
         try:
-            await self._thread.run(self._publish)
+            await self._thread.run(function)
         except BaseException:
             await self.abort()
             raise
-
-    async def abort(self) -> None:
-        """Remove the temporary file; one that cannot be removed is logged as a warning."""
-        await self._thread.stop(self._discard)
 
     def _open(self) -> None:
         with _sink_errors(self.path):
-            # Absolute, so that the working folder may change during the export.
-            self._target = Path(os.path.realpath(self.path))
-            mode = self._replaced_mode(self._target)
-            stem = self._target.name[:STEM_LENGTH]
-            temporary = self._target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            # Not even empty may the file be open to more people than the one it replaces.
-            created_as = 0o666 if mode is None else 0o600
-            self._descriptor = os.open(temporary, flags, created_as)
-            self._temporary = temporary
-            if mode is not None and hasattr(os, "fchmod"):
-                with contextlib.suppress(OSError):  # file systems without permissions
-                    os.fchmod(self._descriptor, mode)
+            # Absolute from now on, so that the working folder may change during the export.
+            self._draft = Draft(self.path, overwrite=self.overwrite)
+            self._draft.open()
 
-    def _replaced_mode(self, target: Path) -> int | None:
-        """Return the permissions of the file that will be replaced; None if there is none."""
-        if self.path.endswith(("/", os.sep)):
-            raise _os_error(errno.EISDIR, self.path)
-        try:
-            mode = target.stat().st_mode
-        except FileNotFoundError:
-            return None
-        if stat.S_ISDIR(mode):
-            raise _os_error(errno.EISDIR, self.path)
-        if not self.overwrite:
-            raise _os_error(errno.EEXIST, self.path)
-        if not stat.S_ISREG(mode):
-            # Renaming would put a file in the place of /dev/null or a pipe.
-            raise _os_error(errno.ENODEV, self.path)
-        return mode & 0o777
+    def _opened(self) -> Draft:
+        if self._draft is None or not self._draft.is_open:
+            raise ExportStateError("the sink is not open")
+        return self._draft
 
     def _write(self) -> None:
-        descriptor = self._opened()
-        rest: bytes | memoryview = b"".join(self._waiting)
+        data = b"".join(self._waiting)
         self._waiting.clear()
-        self._bytes = 0
+        self._waiting_bytes = 0
         with _sink_errors(self.path):
-            while rest:
-                rest = _rest(rest, os.write(descriptor, rest))
+            self._opened().write(data)
+
+    def _seal(self) -> None:
+        if not self._is_sealed:
+            self._write()
+            with _sink_errors(self.path):
+                self._opened().seal(self._bytes)
+            self._is_sealed = True
 
     def _publish(self) -> None:
-        descriptor = self._opened()
-        self._write()
-        assert self._temporary is not None
-        assert self._target is not None
+        draft = self._opened()
+        self._seal()
         with _sink_errors(self.path):
-            os.fsync(descriptor)
-            self._descriptor = None
-            os.close(descriptor)
-            if self.overwrite:
-                self._temporary.replace(self._target)
-                self._temporary = None
-            else:
-                # Unlike a rename, a link never replaces what came in the meantime.
-                self._target.hardlink_to(self._temporary)
-                self._discard()
-        _sync_folder(self._target.parent)
-
-    def _opened(self) -> int:
-        if self._descriptor is None:
-            raise ExportStateError("the sink is not open")
-        return self._descriptor
+            draft.publish()
 
     def _discard(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        temporary, self._temporary = self._temporary, None
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        if temporary is not None:
-            try:
-                temporary.unlink(missing_ok=True)
-            except OSError as error:
-                logger.warning("could not remove %s: %s", temporary, error.strerror)
+        if self._draft is not None:
+            self._draft.discard()
 
 
 class FileObjectSink(Sink):
@@ -259,7 +235,7 @@ class FileObjectSink(Sink):
             while rest:
                 written = await self._call(self.file.write, rest)
                 if written is None and isinstance(self.file, io.RawIOBase):
-                    raise _os_error(errno.EAGAIN, self._name)
+                    raise OSError(errno.EAGAIN, "the file took no bytes")
                 rest = _rest(rest, written)
 
     async def finish(self) -> None:
@@ -402,16 +378,6 @@ def _rest(chunk: bytes | memoryview, written: object) -> bytes | memoryview:
     return memoryview(chunk)[written:]
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut, where the platform opens folders and syncs them."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 HINTS = {
     errno.EACCES: "no permission; choose another folder, or change the permissions of this one",
     errno.EAGAIN: "the file is not blocking; open it in blocking mode",
@@ -431,6 +397,8 @@ HINTS = {
 }
 """What happened and what to do about it, by the number of the operating system's error."""
 
+_FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})
+
 
 @contextlib.contextmanager
 def _sink_errors(name: str | None) -> Iterator[None]:
@@ -441,8 +409,5 @@ def _sink_errors(name: str | None) -> Iterator[None]:
     except OSError as error:
         number = error.errno or errno.EIO
         message = HINTS.get(number) or error.strerror or type(error).__name__
-        raise SinkError(number, message, name) from error
-
-
-def _os_error(number: int, name: str | None) -> OSError:
-    return OSError(number, os.strerror(number), name)
+        kind = DiskFullError if number in _FULL else SinkError
+        raise kind(number, message, name) from error

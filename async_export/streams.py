@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
-from async_export.errors import ExportStateError
+from async_export.errors import ExportStateError, RowError
 from async_export.formats import Encoder
+from async_export.manifests import Tally
 from async_export.pieces import file_pieces, refuse_too_many, result_of
-from async_export.results import ExportResult
+from async_export.results import ExportResult, Origin
 from async_export.run import Run
-from async_export.sinks import Sink
 
-__all__ = ("ByteStream", "ExportStream", "pour")
+__all__ = ("ByteStream", "ExportStream", "Rejected")
+
+_TEXT_TYPES = frozenset(
+    {"application/json", "application/sql", "application/x-ndjson", "application/x-tex"}
+    | {"application/yaml"}
+)
+
+Rejected: TypeAlias = Callable[[str, Sequence[RowError]], Awaitable[None]]
+"""Takes the name of a sheet, or nothing, and the errors of rows that are skipped there."""
 
 Result = TypeVar("Result")
 
@@ -31,9 +39,18 @@ class ByteStream(ABC, Generic[Result]):
     Attributes:
         content_type: Media type of the format.
         extension: Ending of its files, without the dot.
+        has_sheets: Whether it holds several tables.
+        origin: What was exported, when it has been.
+        tally: What is remembered of the bytes.
+        rejected: What takes the errors of rows that are skipped; None for nobody.
     """
 
+    has_sheets = False
+
     def __init__(self, encoder: Encoder, chunk_size: int) -> None:
+        self.origin = Origin()
+        self.tally = Tally(lines=False)
+        self.rejected: Rejected | None = None
         self._encoder = encoder
         self._chunk_size = chunk_size
         self._state = "new"
@@ -42,6 +59,12 @@ class ByteStream(ABC, Generic[Result]):
         self._result: Result | None = None
         self.content_type = encoder.content_type
         self.extension = encoder.extension
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the bytes are lines of text."""
+        kind = self.content_type.partition(";")[0]
+        return kind.startswith("text/") or kind in _TEXT_TYPES
 
     @property
     @abstractmethod
@@ -115,17 +138,15 @@ class ByteStream(ABC, Generic[Result]):
 
         The first one leaves when the first records are encoded.
         """
-        digest = hashlib.sha256()
-        total = size = number = 0
+        size = number = 0
         waiting: list[bytes] = []
         is_first = True
 
         def take() -> bytes:
-            nonlocal is_first, size, total, waiting
+            nonlocal is_first, size, waiting
             chunk = b"".join(waiting)
             is_first, size, waiting = False, 0, []
-            digest.update(chunk)
-            total += len(chunk)
+            self.tally.update(chunk)
             return chunk
 
         async with aclosing(self._pieces()) as pieces:
@@ -137,7 +158,7 @@ class ByteStream(ABC, Generic[Result]):
                 number += 1
         was_first = is_first
         last = take()
-        self._result = await self._finish(total, digest.hexdigest())
+        self._result = await self._finish(self.tally.bytes, self.tally.sha256)
         # The first chunk is awaited on entering: an export of no bytes has an empty one.
         if last or was_first:
             yield last
@@ -163,6 +184,8 @@ class ExportStream(ByteStream[ExportResult]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         self._run = await stack.enter_async_context(self._begin())
+        if self.rejected is not None:
+            self._run.rejected = partial(self.rejected, "")
         await refuse_too_many(self._run, self._encoder)
 
     def _pieces(self) -> AsyncGenerator[bytes, None]:
@@ -172,24 +195,6 @@ class ExportStream(ByteStream[ExportResult]):
     async def _finish(self, size: int, sha256: str) -> ExportResult:
         assert self._run is not None
         result = result_of(self._run, self._encoder, size=size, sha256=sha256)
+        self.origin = self._run.origin
         await self._run.finish(result)
         return result
-
-
-async def pour(stream: ByteStream[Result], sink: Sink) -> Result:
-    """Write all of *stream* to *sink*, which publishes it or is left with nothing.
-
-    Raises:
-        SinkError: the target cannot be written.
-        ExportError: as the stream raises them.
-    """
-    await sink.open()
-    try:
-        async with stream:
-            async for chunk in stream:
-                await sink.write(chunk)
-        await sink.finish()
-    except BaseException:
-        await sink.abort()
-        raise
-    return stream.result

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import functools
+import hashlib
+import operator
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import Any, TypeAlias, cast
 
 from async_export.binds import open_database
-from async_export.declare import mapper_of
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import (
     Encoder,
@@ -26,11 +28,13 @@ from async_export.pieces import (
     result_of,
     sheet_pieces,
 )
+from async_export.publishing import publish
 from async_export.resources import Resource
-from async_export.results import ExportResult, WorkbookResult
+from async_export.results import ExportResult, Origin, WorkbookResult
 from async_export.run import Run
 from async_export.sinks import FileSink, make_sink
-from async_export.streams import ByteStream, pour
+from async_export.sources import Sources, sources_of
+from async_export.streams import ByteStream
 
 __all__ = (
     "Exported",
@@ -52,6 +56,7 @@ async def export_workbook(
     format: str | type[Encoder] | Encoder | None = None,  # noqa: A002 - the field's word
     *,
     overwrite: bool = True,
+    manifest: bool = False,
     **kwargs: Any,
 ) -> WorkbookResult:
     """Export several resources into one file, all over one connection, in one transaction.
@@ -66,6 +71,7 @@ async def export_workbook(
         format: xlsx, ods or zip; or any other format, of which each resource becomes a file in a
             zip archive. By default by the path's extension; ``.zip`` has files of csv.
         overwrite: Whether an existing file may be replaced.
+        manifest: Whether to write ``shop.xlsx.manifest.json`` beside the file.
         **kwargs: Reach every hook, and the widgets.
 
     Raises:
@@ -74,7 +80,8 @@ async def export_workbook(
     """
     sink = make_sink(target, overwrite=overwrite)
     path = sink.path if isinstance(sink, FileSink) else None
-    return await pour(WorkbookStream(resources, workbook_encoder(path, format), kwargs), sink)
+    stream = WorkbookStream(resources, workbook_encoder(path, format), kwargs)
+    return await publish(stream, sink, manifest=manifest)
 
 
 def stream_workbook(
@@ -106,6 +113,8 @@ class WorkbookStream(ByteStream[WorkbookResult]):
         extension: Ending of its files, without the dot.
     """
 
+    has_sheets = True
+
     def __init__(
         self, resources: Mapping[str, Exported], encoder: SheetEncoder, kwargs: Mapping[str, Any]
     ) -> None:
@@ -133,7 +142,7 @@ class WorkbookStream(ByteStream[WorkbookResult]):
         if bound:
             bind, options = bound[0].bind, bound[0].options
             assert bind is not None
-            opened = open_database(bind, mapper_of(options.model))
+            opened = open_database(bind, self._sources(), deferrable=options.deferrable)
             database = await stack.enter_async_context(opened)
             await stack.enter_async_context(database.decoding(options.on_unrepresentable))
         # All of them, before the first byte: what is wrong with the last one shows at once.
@@ -141,9 +150,24 @@ class WorkbookStream(ByteStream[WorkbookResult]):
             with _told_of(name):
                 started = resource.start_run(self._sheets, database, queryset, self._kwargs)
                 self._runs[name] = run = await stack.enter_async_context(started)
+                if self.rejected is not None:
+                    run.rejected = functools.partial(self.rejected, name)
                 await refuse_too_many(run, self._sheets)
                 probe = copy.copy(self._sheets)
                 await in_thread_if_heavy(probe, probe.begin, run.plan.columns)
+
+    def _sources(self) -> Sources:
+        """Find what all of the resources read."""
+        found = (sources_of(each, queryset) for each, queryset in self._exported.values())
+        return functools.reduce(operator.or_, found)
+
+    def _origin(self) -> Origin:
+        """Tell where the rows of all resources come from."""
+        origins = [run.origin for run in self._runs.values()]
+        fingerprints = "".join(each.fingerprint for each in origins)
+        snapshot = next((each.snapshot for each in origins if each.snapshot), None)
+        versions = {name: v for each in origins for name, v in each.versions.items()}
+        return Origin(hashlib.sha256(fingerprints.encode()).hexdigest(), snapshot, versions)
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         encoder = self._sheets
@@ -165,6 +189,7 @@ class WorkbookStream(ByteStream[WorkbookResult]):
         self._made[name] = result_of(run, encoder, before, size=size)
 
     async def _finish(self, size: int, sha256: str) -> WorkbookResult:
+        self.origin = self._origin()
         for name, run in self._runs.items():
             await run.finish(self._made[name])
         elapsed = time.perf_counter() - self._started

@@ -1127,7 +1127,7 @@ async def test_max_rows(library: AsyncEngine, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     for export in (resource.export, lambda: resource.export_to(folder / "books.csv")):
-        with pytest.raises(LimitError, match="more than max_rows=3 rows"):
+        with pytest.raises(LimitError, match="more rows than max_rows=3"):
             await export()
     assert list(folder.iterdir()) == []
     assert await BookResource(library, max_rows=0).export([]) is not None

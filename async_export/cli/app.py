@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import traceback
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from async_export.cli.codes import EXIT_CODES, ExitCode, code_of
 from async_export.cli.explanation import print_explanation
 from async_export.cli.formats import print_formats
+from async_export.cli.notices import PROGRAM, notice, show_traceback
 from async_export.cli.options import (
     DEFAULT_OUTPUT,
     Analyze,
@@ -31,10 +32,12 @@ from async_export.cli.options import (
     OutputPath,
     Settings,
     TotalFrom,
+    Verbose,
     names_of,
     values_of,
 )
 from async_export.cli.output import Output, described, is_broken_pipe, print_result, write
+from async_export.cli.signals import terminable
 from async_export.cli.sources import (
     import_resource,
     query_resource,
@@ -43,6 +46,7 @@ from async_export.cli.sources import (
     watched,
 )
 from async_export.cli.totals import Total, TotalMode
+from async_export.cli.verification import verify_files
 from async_export.errors import ConfigurationError
 from async_export.explain import Explanation
 from async_export.results import ExportResult, WorkbookResult
@@ -52,18 +56,12 @@ from async_export.workbooks import WorkbookStream
 
 __all__ = ("app", "run")
 
-SUCCESS: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-INTERRUPTED: Final = 130
-
-_PROGRAM: Final = "async-export"
-
 # BadParameter is public; the base of all errors of usage is not, in every release of typer.
 _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     help="Export tables, queries and resources to files, row by row.",
+    epilog=EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -100,6 +98,7 @@ def export_resource(
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
     as_json: AsJSON = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export a resource that is written in Python, or several."""
@@ -123,17 +122,20 @@ def export_table(
     format_option: FormatOptions = None,
     fields: Fields = None,
     limit: Limit = None,
+    option: OptionValues = None,
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
     as_json: AsJSON = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export a table, or several, without the columns that look secret."""
     to = _output(output, format, format_option, overwrite=not no_clobber)
-    engine = _engine(db)
+    engine, values = _engine(db), values_of(option)
     resources: dict[str, Any] = {}
     for name in names:
-        resources[_own_name(name, resources)] = _table(name, engine, fields, limit, total)
+        resource = _table(name, engine, values, fields, limit, total=_shown(total))
+        resources[_own_name(name, resources)] = resource
     _export(resources, to, fields, as_json=as_json)
 
 
@@ -147,14 +149,16 @@ def export_query(
     format_option: FormatOptions = None,
     fields: Fields = None,
     limit: Limit = None,
+    option: OptionValues = None,
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
     as_json: AsJSON = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export the rows of a select, without the columns that look secret."""
     to = _output(output, format, format_option, overwrite=not no_clobber)
-    resource = _query(sql, _engine(db), fields, limit, total)
+    resource = _query(sql, _engine(db), values_of(option), fields, limit, total=_shown(total))
     _export({"query": resource}, to, fields, as_json=as_json)
 
 
@@ -177,15 +181,32 @@ def explain(
     """Tell how an export would be carried out: who makes each field, by which SQL."""
     if sum(each is not None for each in (target, table, query)) != 1:
         raise ConfigurationError("name one of MODULE:RESOURCE, --table and --query")
+    values = values_of(option)
     if table is not None:
-        resource = _table(table, _engine(db), fields, limit)
+        resource = _table(table, _engine(db), values, fields, limit)
     elif query is not None:
-        resource = _query(query, _engine(db), fields, limit)
+        resource = _query(query, _engine(db), values, fields, limit)
     else:
         engine = None if db is None else engine_from_url(db)
-        resource = watched(import_resource(str(target)), engine, values_of(option), limit)
+        resource = watched(import_resource(str(target)), engine, values, limit)
     told = asyncio.run(_explain(resource, format or "csv", names_of(fields), analyze=analyze))
     print_explanation(told)
+
+
+@app.command("verify")
+def verify(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files that --manifest was used for.")
+    ],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each file.")
+    ] = False,
+    debug: Debug = False,  # noqa: ARG001 - its callback sets it
+) -> None:
+    """Compare files with their manifests, and name what happened to them."""
+    if not verify_files(files, as_json=as_json):
+        raise typer.Exit(ExitCode.NOT_AS_WRITTEN)
 
 
 @app.command("formats")
@@ -222,44 +243,42 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     settings = Settings()
     command = typer.main.get_command(app)
-    try:
-        code = command.main(arguments, _PROGRAM, standalone_mode=False, obj=settings)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except _UsageError as error:
-        return _misused(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
-        return _failed(error, settings)
-    if code == INTERRUPTED:
-        return _fail("interrupted", INTERRUPTED)
-    return code if isinstance(code, int) else SUCCESS
+    with terminable() as termination:
+        try:
+            code = command.main(arguments, PROGRAM, standalone_mode=False, obj=settings)
+        except (KeyboardInterrupt, typer.Abort):
+            code = ExitCode.INTERRUPTED
+        except _UsageError as error:
+            return _misused(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
+            return _failed(error, settings)
+        if code == ExitCode.INTERRUPTED:
+            return _interrupted(is_terminated=termination.arrived)
+        return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _misused(error: Any) -> int:
     message = error.format_message().rstrip(".")
-    if not message:  # without arguments: the help was shown
-        return USAGE
-    context = f"; see {error.ctx.command_path} --help" if error.ctx else ""
-    return _fail(f"{message}{context}", USAGE)
+    if message:  # without arguments there is none: the help was shown
+        context = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+        notice(f"error: {message}{context}")
+    return ExitCode.MISUSED
 
 
 def _failed(error: Exception, settings: Settings) -> int:
     if is_broken_pipe(error):
         # What is still in Python's own buffer must not be complained about at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return FAILED
+        return ExitCode.FAILED
     if settings.traceback:
-        traceback.print_exception(error)
-    return _fail(described(error), USAGE if isinstance(error, ConfigurationError) else FAILED)
+        show_traceback(error)
+    notice(f"error: {described(error)}")
+    return code_of(error)
 
 
-def _fail(message: str, code: int) -> int:
-    _notice(f"error: {message}" if code != INTERRUPTED else message)
-    return code
-
-
-def _notice(message: str) -> None:
-    print(f"{_PROGRAM}: {message}", file=sys.stderr)  # noqa: T201 - a command prints
+def _interrupted(*, is_terminated: bool) -> int:
+    notice("terminated" if is_terminated else "interrupted")
+    return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED
 
 
 def _engine(url: str | None) -> AsyncEngine:
@@ -276,24 +295,28 @@ def _shown(total: TotalMode) -> TotalMode:
 def _table(
     name: str,
     engine: AsyncEngine,
+    options: Mapping[str, Any],
     fields: str | None,
     limit: int | None,
+    *,
     total: TotalMode = TotalMode.NONE,
 ) -> Any:
     table = asyncio.run(reflect(engine, name))
-    resource = table_resource(table, names_of(fields), _notice)
-    return watched(resource, engine, {}, limit, _shown(total))
+    resource = table_resource(table, names_of(fields), notice)
+    return watched(resource, engine, options, limit, total)
 
 
 def _query(
     sql: str,
     engine: AsyncEngine,
+    options: Mapping[str, Any],
     fields: str | None,
     limit: int | None,
+    *,
     total: TotalMode = TotalMode.NONE,
 ) -> Any:
-    resource = query_resource(sql, names_of(fields), limit, _notice)
-    return watched(resource, engine, {}, None, _shown(total))
+    resource = query_resource(sql, names_of(fields), limit, notice)
+    return watched(resource, engine, options, None, total)
 
 
 def _own_name(name: str, taken: Container[str]) -> str:
@@ -325,11 +348,11 @@ def _export(
         stream: ExportStream = first.stream(output.encoder(), fields=names_of(fields))
         result = write(stream, output, first.total, first.bind)
     if result.skipped:
-        _notice(f"{result.skipped} of {result.rows + result.skipped} rows failed and were skipped")
+        notice(f"{result.skipped} of {result.rows + result.skipped} rows failed and were skipped")
     if result.escaped:
-        _notice(f"{result.escaped} cells were escaped, which a spreadsheet takes for formulas")
+        notice(f"{result.escaped} cells were escaped, which a spreadsheet takes for formulas")
     if result.cut:
-        _notice(f"{result.cut} cells were cut, which were too long for the format")
+        notice(f"{result.cut} cells were cut, which were too long for the format")
     if as_json:
         print_result(result, output)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from async_export.cli.notices import log_shown
 from async_export.cli.output import STDOUT
 from async_export.cli.totals import TotalMode
 from async_export.errors import ConfigurationError
@@ -29,6 +30,7 @@ __all__ = (
     "OutputPath",
     "Settings",
     "TotalFrom",
+    "Verbose",
     "names_of",
     "values_of",
 )
@@ -48,6 +50,12 @@ class Settings:
 def _set_traceback(context: typer.Context, value: bool) -> bool:
     if value:
         context.obj.traceback = True
+    return value
+
+
+def _show_log(context: typer.Context, value: bool) -> bool:
+    if value:
+        context.with_resource(log_shown())
     return value
 
 
@@ -94,13 +102,23 @@ FormatOptions: TypeAlias = Annotated[
 ]
 OptionValues: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="An option of the resource; repeatable."),
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="An option of the resource; repeatable. Such as max_rows=1000, max_bytes=1000000, "
+        "deadline=60 (seconds), on_limit=stop, on_error=skip, max_errors=10, read_timeout=30, "
+        "deferrable=true, timezone=Europe/Paris.",
+    ),
 ]
 Debug: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--traceback", "--debug", callback=_set_traceback, help="Show tracebacks of errors."
     ),
+]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", callback=_show_log, help="Tell on stderr what happens."),
 ]
 Analyze: TypeAlias = Annotated[
     bool, typer.Option("--analyze", help="Let PostgreSQL run it, and add its own plan.")

@@ -26,16 +26,17 @@ from async_export.errors import (
     UnknownNameError,
 )
 from async_export.formats import Encoder, SheetEncoder, format_for_path, make_encoder
+from async_export.publishing import publish
 from async_export.results import ExportResult, WorkbookResult
 from async_export.sinks import Sink, make_sink
-from async_export.streams import ByteStream, pour
+from async_export.streams import ByteStream
 from async_export.workbooks import is_archive_path, workbook_encoder
 
 __all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
 
 _Encoder = TypeVar("_Encoder", bound=Encoder)
 
-_Result = TypeVar("_Result")
+_Result = TypeVar("_Result", ExportResult, WorkbookResult)
 
 STDOUT: Final = "-"
 
@@ -54,12 +55,14 @@ class Output:
         format: Name of a format; by default by the file's extension, csv for stdout.
         overwrite: Whether an existing file may be replaced.
         options: Options of the format.
+        manifest: Whether a manifest is written beside the file.
     """
 
     path: str
     format: str | None = None
     overwrite: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
+    manifest: bool = False
 
     @property
     def is_archive(self) -> bool:
@@ -178,7 +181,7 @@ async def _write(
     name = "stdout" if output.is_stdout else Path(output.path).name
     try:
         async with progress_bar(name, stream, total, shown=shown):
-            return await pour(stream, sink)
+            return await publish(stream, sink)
     finally:
         if engine is not None:
             await engine.dispose()

@@ -17,9 +17,9 @@ from sqlalchemy import inspect as inspect_database
 from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from async_export.binds import source_error
 from async_export.cli.totals import Total, TotalMode
 from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.faults import source_error
 from async_export.guard import secret_names
 from async_export.hooks import maybe_await
 from async_export.options import ALL

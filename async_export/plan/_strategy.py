@@ -106,6 +106,9 @@ def why_no_copy(draft: Draft, items: Sequence[DraftField]) -> str:
     assert queried is not None
     if form is None:
         return "the format is made of records"
+    options = draft.hooks.options
+    if options.on_limit == "stop" and (options.max_rows, options.max_bytes) != (None, None):
+        return "on_limit='stop' ends after a record, which takes them one by one"
     why = _why_connection_is_used(draft, items)
     if why:
         return why

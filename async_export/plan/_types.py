@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 from sqlalchemy import literal_column, select
 
-from async_export.binds import DATABASE_ERRORS, source_error
+from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.fields import DEPENDS
 from async_export.hooks import is_overridden
 from async_export.plan._columns import Columns

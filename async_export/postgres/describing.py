@@ -42,7 +42,8 @@ async def describe(connection: asyncpg.Connection, sql: str) -> list[ServerColum
     Raises:
         asyncpg.PostgresError: the server refuses the statement.
     """
-    prepared = await connection.prepare(sql)
+    # Without a name: behind a pooler, a named one would stay in somebody else's session.
+    prepared = await connection.prepare(sql, name="")
     return [ServerColumn(each.name, _server_type(each.type)) for each in prepared.get_attributes()]
 
 

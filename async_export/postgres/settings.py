@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import asyncpg
 from sqlalchemy import text
 
-__all__ = ("FOREIGN_SETTINGS", "PREPARE_TRANSACTION", "Foreign", "text_settings")
+__all__ = ("FOREIGN_SETTINGS", "OWN_SETTINGS", "Foreign", "set_command", "text_settings")
 
 _TEXT: Final = {
     "DateStyle": "ISO",
@@ -29,27 +29,41 @@ _PATIENCE: Final = {
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",
     "client_connection_check_interval": "1s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
-"""What keeps a slow reader alive, and ends the query of one that has gone."""
+"""What keeps a slow reader alive, and ends the session of one that has gone."""
 
 
 def _values(settings: dict[str, str]) -> str:
     return ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
 
 
-PREPARE_TRANSACTION: Final = text(
+OWN_SETTINGS: Final = text(
     f"""
-    select set_config(name, wanted.value, true)
+    select name, wanted.value
     from (values {_values({**_PATIENCE, **_TEXT})}) as wanted(name, value)
     join pg_catalog.pg_settings using (name)
     where name <> 'client_connection_check_interval' or version() ~ 'linux'
     """  # noqa: S608 - constants
 )
-"""Prepares a transaction of the export's own.
+"""Finds the settings of a transaction of the export's own.
 
-The settings that a server does not have are left out: ``transaction_timeout`` came with
-PostgreSQL 17, ``client_connection_check_interval`` with 14, the latter not on every system.
+Those that a server does not have are left out: ``transaction_timeout`` came with PostgreSQL 17,
+``client_connection_check_interval`` with 14, the latter not on every system.
 """
+
+
+def set_command(name: str, value: str) -> str:
+    """Give the statement that sets *name* for this transaction; it needs no snapshot.
+
+    Args:
+        name: As `OWN_SETTINGS` gives it.
+        value: Likewise.
+    """
+    return f"SET LOCAL {name} = '{value}'"
+
 
 FOREIGN_SETTINGS: Final = text(
     f"""

@@ -1,0 +1,200 @@
+"""What became of the database: the errors of drivers, pools and networks as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from async_export.errors import (
+    ConflictError,
+    ConnectionLostError,
+    PoolExhaustedError,
+    SourceError,
+    SourceTimeoutError,
+)
+
+__all__ = ("DATABASE_ERRORS", "source_error")
+
+DATABASE_ERRORS: Final = (
+    DBAPIError,
+    OSError,
+    PoolTimeoutError,
+    # SQLAlchemy leaves what a server-side cursor raises as it is.
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    sqlite3.Error,
+)
+"""What a database, its driver or the network raises."""
+
+
+class _Fault(NamedTuple):
+    """What a state of the database means: which error, why, what to do, which setting."""
+
+    error: type[SourceError]
+    advice: str
+    setting: str | None = None
+
+
+_POOLER: Final = (
+    "a pooler such as PgBouncer gives each transaction another session: make the engine with "
+    "poolclass=NullPool and connect_args={'statement_cache_size': 0, "
+    "'prepared_statement_cache_size': 0, 'prepared_statement_name_func': "
+    "lambda: f'__asyncpg_{uuid4()}__'}"
+)
+
+_FAULTS: Final = {
+    "57P01": _Fault(
+        ConnectionLostError, "an administrator ended the session, or stopped the server"
+    ),
+    "57P02": _Fault(ConnectionLostError, "another process of the server crashed"),
+    "57P03": _Fault(ConnectionLostError, "the server is starting or stopping; try again later"),
+    "57014": _Fault(
+        SourceTimeoutError,
+        "the query took longer than statement_timeout, which counts the time of a slow reader; "
+        "raise it, or pass an engine, whose exports turn it off",
+        "statement_timeout",
+    ),
+    "25P03": _Fault(
+        SourceTimeoutError,
+        "the reader was slower than idle_in_transaction_session_timeout; raise it, or pass an "
+        "engine, whose exports turn it off",
+        "idle_in_transaction_session_timeout",
+    ),
+    "25P04": _Fault(
+        SourceTimeoutError,
+        "the export took longer than transaction_timeout; raise it, or pass an engine, whose "
+        "exports turn it off",
+        "transaction_timeout",
+    ),
+    "57P05": _Fault(
+        SourceTimeoutError,
+        "the session idled longer than idle_session_timeout; raise it, or let the pool recycle "
+        "connections earlier",
+        "idle_session_timeout",
+    ),
+    "53300": _Fault(
+        PoolExhaustedError,
+        "the server has no connection left; raise max_connections, or use smaller pools",
+        "max_connections",
+    ),
+    "55P03": _Fault(
+        ConflictError,
+        "somebody else holds a lock on a table, for longer than lock_timeout; try again later",
+        "lock_timeout",
+    ),
+    "40001": _Fault(
+        ConflictError,
+        "what the export reads was changed or cleaned up meanwhile; run it again, on a standby "
+        "with hot_standby_feedback or a longer max_standby_streaming_delay",
+    ),
+    "40P01": _Fault(ConflictError, "two sessions waited for each other; run it again"),
+    "26000": _Fault(SourceError, _POOLER),
+    "42P05": _Fault(SourceError, _POOLER),
+}
+"""By SQLSTATE, what ends an export."""
+
+_BY_REQUEST: Final = "the query was cancelled by pg_cancel_backend, or by whoever shut the server"
+
+_GONE: Final = (
+    "the session was closed from outside: by an administrator, a restart of the server, the "
+    "network, or a timeout for idle sessions"
+)
+
+_POOL: Final = (
+    "all connections of the pool are in use for longer than its pool_timeout; raise pool_size or "
+    "max_overflow, or run fewer exports at once"
+)
+
+_TELLING_SQLITE: Final = (
+    "no such ",
+    "unable to open",
+    "database is locked",
+    "attempt to write",
+    "near ",
+    "not authorized",
+)
+
+# These classes of SQLSTATE speak of names, permissions and states, never of values.
+_TELLING_CLASSES: Final = ("08", "25", "28", "3D", "40", "42", "53", "55", "57")
+
+
+def source_error(error: BaseException, rows: int = 0) -> SourceError:
+    """Say what became of the database, without values or passwords.
+
+    Args:
+        error: What the driver, the pool or the network raised.
+        rows: How many rows had been fetched before.
+    """
+    chain = list(_chain(error))
+    cause = next((each for each in chain if _sqlstate(each)), None) or _innermost(chain)
+    sqlstate = _sqlstate(cause)
+    fault = _fault(chain, cause, sqlstate)
+    name, detail = type(cause).__name__, str(cause).partition("\n")[0]
+    message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
+    if fault.advice:
+        message = f"{message}; {fault.advice}"
+    return fault.error(message, rows, sqlstate, fault.setting)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Give *error* and what it came from; cleaning up may have put another error in front."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [getattr(each, "orig", None), each.__cause__, each.__context__]
+
+
+def _innermost(chain: list[BaseException]) -> BaseException:
+    """Give the driver's own error, where SQLAlchemy wraps it, in one or two of its own."""
+    original = getattr(chain[0], "orig", None) or chain[0]
+    return getattr(original, "__cause__", None) or original
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    """Give the code of an error of the server's own."""
+    state = getattr(error, "sqlstate", None)
+    # asyncpg gives codes to what it finds out by itself, too.
+    is_servers = not isinstance(error, asyncpg.InterfaceError)
+    return state if isinstance(state, str) and is_servers else None
+
+
+def _fault(chain: list[BaseException], cause: BaseException, sqlstate: str | None) -> _Fault:
+    if sqlstate == "57014" and "user request" in str(cause):
+        return _Fault(SourceError, _BY_REQUEST)
+    if sqlstate in _FAULTS:
+        return _FAULTS[sqlstate]
+    if sqlstate is not None and sqlstate.startswith("08"):
+        return _Fault(ConnectionLostError, _GONE)
+    if any(isinstance(each, PoolTimeoutError) for each in chain):
+        return _Fault(PoolExhaustedError, _POOL, "pool_timeout")
+    if sqlstate is None and any(_is_loss(each) for each in chain):
+        is_reached = not isinstance(cause, OSError)
+        return _Fault(ConnectionLostError, _GONE if is_reached else "")
+    return _Fault(SourceError, "")
+
+
+def _is_loss(error: Any) -> bool:
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error) or "closing" in str(error)
+    is_invalid: bool = getattr(error, "connection_invalidated", False)
+    return is_invalid or isinstance(error, OSError)
+
+
+def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:
+    """Tell whether the text of an error speaks of names and states only, never of values."""
+    if sqlstate is not None:
+        return sqlstate[:2] in _TELLING_CLASSES
+    if isinstance(error, sqlite3.Error):
+        return detail.startswith(_TELLING_SQLITE)
+    return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)

@@ -1,0 +1,135 @@
+"""What an export may have: rows, bytes, seconds, and how long it waits for the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from async_export.errors import LimitError, SourceTimeoutError
+from async_export.options import ResourceOptions
+
+__all__ = ("Limits", "StopExport")
+
+_T = TypeVar("_T")
+
+_READ_TIMEOUT: Final = "read_timeout"
+
+
+class StopExport(Exception):  # noqa: N818 - like StopIteration it is no error
+    """A limit was reached, and the output ends in good order."""
+
+
+class Limits:
+    """Watches the limits of one export.
+
+    Args:
+        options: The options, with the limits.
+
+    Attributes:
+        started: When the export began, by `time.perf_counter`.
+        stopped: Name of the limit that ended the export in good order; empty if none did.
+    """
+
+    def __init__(self, options: ResourceOptions) -> None:
+        self.started = time.perf_counter()
+        self.stopped = ""
+        self._options = options
+        self._stops = options.on_limit == "stop"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the export began."""
+        return time.perf_counter() - self.started
+
+    @property
+    def rows_to_stop_after(self) -> int | None:
+        """How many records end the output in good order; None if none do."""
+        return self._options.max_rows if self._stops else None
+
+    @property
+    def bytes_to_stop_after(self) -> int | None:
+        """How many bytes end the output in good order; None if none do."""
+        return self._options.max_bytes if self._stops else None
+
+    def check_rows(self, rows: int) -> None:
+        """Refuse *rows* records, if they are too many and do not stop in good order.
+
+        Raises:
+            LimitError: there are more than ``max_rows``.
+        """
+        limit = self._options.max_rows
+        if limit is not None and rows > limit and not self._stops:
+            raise LimitError("max_rows", limit)
+
+    def check_bytes(self, size: int) -> None:
+        """Refuse *size* bytes, if they are too many and do not stop in good order.
+
+        Raises:
+            LimitError: there are more than ``max_bytes``.
+        """
+        limit = self._options.max_bytes
+        if limit is not None and size > limit and not self._stops:
+            raise LimitError("max_bytes", limit)
+
+    def stop(self, name: str) -> StopExport:
+        """Give what ends the output in good order, because of the limit *name*."""
+        self.stopped = name
+        return StopExport(name)
+
+    async def in_time_to_begin(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Await what comes before the first row, where there is nothing to end in good order.
+
+        Raises:
+            LimitError: the deadline has passed.
+        """
+        try:
+            return await self.in_time(work, 0)
+        except StopExport:
+            assert self._options.deadline is not None
+            raise LimitError("deadline", self._options.deadline) from None
+
+    async def in_time(
+        self, work: Callable[[], Awaitable[_T]], rows: int, *, is_database: bool = False
+    ) -> _T:
+        """Await what *work* gives as long as ``deadline`` and ``read_timeout`` allow.
+
+        Args:
+            work: Gives what to await.
+            rows: How many rows have been fetched.
+            is_database: Whether it is the database that is waited for.
+
+        Raises:
+            LimitError: the deadline has passed.
+            StopExport: the deadline has passed, and the output ends in good order.
+            SourceTimeoutError: the database gave nothing for too long.
+        """
+        deadline, patience = self._options.deadline, self._options.read_timeout
+        if deadline is None and (patience is None or not is_database):
+            return await work()
+        name, seconds = _READ_TIMEOUT, patience if is_database else None
+        if deadline is not None:
+            left = self.started + deadline - time.perf_counter()
+            if seconds is None or left < seconds:
+                name, seconds = "deadline", max(left, 0)
+        scope = asyncio.timeout(seconds)
+        try:
+            async with scope:
+                if seconds == 0:  # what does not wait would not notice
+                    await asyncio.sleep(0)
+                return await work()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        if name == _READ_TIMEOUT:
+            raise SourceTimeoutError(
+                f"the database gave nothing for {seconds} seconds, which is read_timeout; the "
+                "network may be cut, or the query may need longer",
+                rows,
+                setting=_READ_TIMEOUT,
+            )
+        assert deadline is not None
+        if self._stops:
+            raise self.stop("deadline")
+        raise LimitError("deadline", deadline)

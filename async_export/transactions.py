@@ -1,0 +1,160 @@
+"""The transaction of an export's own: isolation, settings, locks and snapshot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import Table, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from async_export.errors import ConfigurationError
+from async_export.postgres.describing import describe
+from async_export.postgres.locks import READ_RELATIONS, lock_command
+from async_export.postgres.settings import OWN_SETTINGS, set_command
+from async_export.results import Snapshot
+from async_export.sources import Sources
+
+__all__ = ("LookUp", "begin", "driver_of", "isolation", "look_up")
+
+logger = logging.getLogger(__name__)
+
+_IS_STANDBY: Final = text("select pg_catalog.pg_is_in_recovery()")
+
+_LSN: Final = """
+    case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
+      else pg_catalog.pg_current_wal_lsn() end::text
+"""
+
+_ASK_LSN: Final = text(f"select {_LSN}")
+
+_SNAPSHOT: Final = """
+    select pg_catalog.clock_timestamp(), pg_catalog.current_setting('transaction_isolation'), {}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What a transaction of the export's own needs to know before it begins.
+
+    Attributes:
+        commands: What sets its settings, and locks what is read.
+        unlocked: What is read and cannot be locked.
+        has_lsn: Whether the server tells how far its log is, which some services do not.
+    """
+
+    commands: Sequence[str] = ()
+    unlocked: tuple[str, ...] = ()
+    has_lsn: bool = False
+
+
+async def driver_of(connection: AsyncConnection) -> Any:
+    """Give the driver's own connection."""
+    fairy = await connection.get_raw_connection()
+    return fairy.driver_connection
+
+
+def isolation(dialect: Dialect, *, deferrable: bool) -> dict[str, Any]:
+    """Give the execution options of the transaction."""
+    if dialect.name != "postgresql":
+        return {}
+    level = "SERIALIZABLE" if deferrable else "REPEATABLE READ"
+    options = {"isolation_level": level, "postgresql_readonly": True}
+    return {**options, "postgresql_deferrable": True} if deferrable else options
+
+
+async def look_up(connection: AsyncConnection, sources: Sources, *, deferrable: bool) -> LookUp:
+    """Ask, in a transaction before, what would take the snapshot too early.
+
+    Raises:
+        ConfigurationError: *deferrable* is not to be had.
+    """
+    if connection.dialect.name != "postgresql":
+        if deferrable:
+            raise ConfigurationError("deferrable=True is for PostgreSQL")
+        return LookUp()
+    settings = await connection.execute(OWN_SETTINGS)
+    if deferrable and await connection.scalar(_IS_STANDBY):
+        raise ConfigurationError(
+            "deferrable=True needs the primary: a hot standby has no serializable transactions"
+        )
+    if connection.dialect.driver == "asyncpg":
+        for statement in sources.statements:
+            await _parse(connection, statement)
+    names = [await _quoted(connection, table) for table in sources.tables]
+    relations = [tuple(row) for row in await connection.execute(READ_RELATIONS, {"names": names})]
+    commands = [set_command(name, value) for name, value in settings]
+    if lockable := [name for name, is_lockable in relations if is_lockable]:
+        commands.append(lock_command(lockable))
+    unlocked = tuple(name for name, is_lockable in relations if not is_lockable)
+    if unlocked:
+        logger.info("cannot be locked, and may change before it is read: %s", ", ".join(unlocked))
+    return LookUp(commands, unlocked, await _has_lsn(connection))
+
+
+async def _has_lsn(connection: AsyncConnection) -> bool:
+    try:
+        await connection.execute(_ASK_LSN)
+    except DBAPIError:  # the transaction ends here anyway; a lost connection will show at the next
+        return False
+    return True
+
+
+async def _parse(connection: AsyncConnection, statement: Any) -> None:
+    """Let the server read *statement*, so that this transaction holds the locks that it takes."""
+    options = {"render_postcompile": True}
+    # What is wrong with it will be told when it is planned.
+    with suppress(SQLAlchemyError, asyncpg.PostgresError):
+        sql = str(statement.compile(dialect=connection.dialect, compile_kwargs=options))
+        driver = await driver_of(connection)
+        async with driver.transaction():
+            await describe(driver, sql)
+
+
+async def _quoted(connection: AsyncConnection, table: Table) -> str:
+    """Give the name of *table* in the schema that the engine puts it in."""
+    preparer = connection.dialect.identifier_preparer
+    assert connection.sync_connection is not None
+    options = connection.sync_connection.get_execution_options()
+    schemas = options.get("schema_translate_map") or {}
+    schema = schemas.get(table.schema, table.schema)
+    name = preparer.quote(table.name)
+    return f"{preparer.quote_schema(schema)}.{name}" if schema else name
+
+
+async def begin(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
+    """Begin the transaction really: drivers put it off to the first statement."""
+    if connection.dialect.name == "sqlite":
+        await _begin_sqlite(connection)
+    if connection.dialect.name != "postgresql":
+        return Snapshot()
+    first, *others = look_up.commands
+    # None of them takes the snapshot: they are no queries.
+    await connection.exec_driver_sql(first)
+    if connection.dialect.driver == "asyncpg":
+        driver = await driver_of(connection)
+        await driver.execute("; ".join(others))
+    else:
+        for command in others:
+            await connection.execute(text(command.replace(":", "\\:")))
+    return await _snapshot(connection, look_up)
+
+
+async def _begin_sqlite(connection: AsyncConnection) -> None:
+    # The driver begins none for reading, so that two reads could see two states; an engine may
+    # have listeners that did it already.
+    if not getattr(await driver_of(connection), "in_transaction", False):
+        await connection.execute(text("BEGIN"))
+
+
+async def _snapshot(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
+    """Take the snapshot, and tell when and where that is."""
+    asked = text(_SNAPSHOT.format(_LSN if look_up.has_lsn else "null"))
+    time, isolation, lsn = (await connection.execute(asked)).one()
+    return Snapshot(time, lsn, isolation, look_up.unlocked)
