@@ -29,7 +29,7 @@ from async_export.options import ResourceOptions
 from async_export.resources import ModelResource, Resource, resource_factory
 from async_export.results import ExportResult, WorkbookResult
 from async_export.streams import ExportStream
-from async_export.version import __version__
+from async_export.version import __version__ as __version__
 from async_export.workbooks import WorkbookStream, export_workbook, stream_workbook
 
 __all__ = (
@@ -60,7 +60,6 @@ __all__ = (
     "UnrepresentableValueError",
     "WorkbookResult",
     "WorkbookStream",
-    "__version__",
     "available_formats",
     "depends",
     "export_workbook",

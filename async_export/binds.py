@@ -201,7 +201,8 @@ async def open_database(
             raise source_error(error) from error
         except UnboundExecutionError as error:
             raise ConfigurationError("the session has no engine to run on") from error
-        stack.callback(database.watchdog.disarm)
+        if not database.is_own:
+            stack.callback(database.watchdog.disarm)
         yield database
 
 

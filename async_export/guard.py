@@ -7,12 +7,25 @@ from collections.abc import Iterable
 
 __all__ = ("secret_names",)
 
-# Long words are unlikely inside an innocent name; short ones count only as a part of their own,
-# so that "shipping" (pin) and "assault" (salt) stay exportable.
-_ANYWHERE = re.compile(r"passw|secret|token|apikey|privatekey|credential|signature|sessionid")
-_AS_PART = frozenset(
-    ("cvc", "cvv", "hash", "hashed", "otp", "passphrase", "pin", "pwd", "salt", "ssn", "totp")
+_ANYWHERE = re.compile(
+    r"""
+    passw(or[dt]|d) | passphrase | passcode | (pass|pw)hash | pwd
+    | credential | secret(?!ar) | signature | token | totp
+    | (access|api|activation|auth|encryption|license|master|private|session|signing|ssh)key
+    | (activation|auth|backup|confirmation|otp|pin|recovery|reset|security|verification)code
+    | session(id|data) | securityanswer | (credit)?cardnumber | creditcard | socialsecurity
+    """,
+    re.VERBOSE,
 )
+"""What no innocent name holds, in whichever style it is written."""
+
+_AS_PART = frozenset(
+    ("csrf", "cvc", "cvv", "hash", "hashed", "jwt", "otp", "pass", "pin", "pw", "salt", "ssn")
+)
+"""Short words count only by themselves, so that "shipping" and "assault" stay exportable."""
+
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""The words of a name: ``APIKey`` and ``api_key2`` have two."""
 
 
 def secret_names(names: Iterable[str]) -> list[str]:
@@ -21,6 +34,5 @@ def secret_names(names: Iterable[str]) -> list[str]:
 
 
 def _looks_secret(name: str) -> bool:
-    parts = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name)
-    lowered = [part.lower() for part in parts]
-    return bool(_ANYWHERE.search("".join(lowered))) or not _AS_PART.isdisjoint(lowered)
+    parts = [part.lower() for part in _PARTS.findall(name)]
+    return bool(_ANYWHERE.search("".join(parts))) or not _AS_PART.isdisjoint(parts)

@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import TextClause, column, event
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from async_export.binds import Bind, Database, open_database
@@ -254,7 +254,9 @@ class Run:
             raise source_error(error, self.rows) from error
         finally:
             self.is_copying = False
-            event.remove(connection, "before_cursor_execute", _refuse)
+            # Of a stream that is garbage, SQLAlchemy may have dropped the connection already.
+            with suppress(InvalidRequestError):
+                event.remove(connection, "before_cursor_execute", _refuse)
         if output.rows != self.rows + self.skipped:
             raise SourceError(
                 f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows

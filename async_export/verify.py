@@ -226,7 +226,8 @@ def _lines_with(digest: int, blocks: Iterator[bytes]) -> list[int]:
 
 def _difference(path: str, written: Manifest, found: Tally, stop: threading.Event) -> Finding:
     """Name what happened to a file that begins otherwise than it was written."""
-    if written.file != os.path.basename(path):  # noqa: PTH119 - a Path is of no use here
+    names = {os.path.basename(each) for each in (path, os.path.realpath(path))}  # noqa: PTH119 - a Path is of no use here
+    if written.file not in names:
         message = f"the manifest beside it is that of {written.file}"
         return Finding("wrong-manifest", message)
     if found.bytes == written.bytes:
@@ -278,7 +279,8 @@ def _difference_of_shorter(written: Manifest, found: Tally) -> Finding:
 
 
 def _another() -> Finding:
-    return Finding("wrong-file", "this is another file: both its beginning and its end differ")
+    message = "this is another file, or all of it was converted: its beginning and its end differ"
+    return Finding("wrong-file", message)
 
 
 def _changed(written: Manifest, found: Tally) -> Finding:

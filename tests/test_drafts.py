@@ -121,12 +121,16 @@ def test_on_disk_before_it_has_its_name(
         "fsync",
         lambda fd: steps.append("folder" if os.path.isdir(fd) else "file"),  # noqa: PTH112
     )
+    before(monkeypatch, os, "unlink", lambda *_: steps.append("tidy up"))
     publish(path, overwrite=overwrite)
-    assert steps == ["file", "name", "folder"]
+    has_two_names = way == "hidden name" and not overwrite
+    assert steps == ["file", "name", *["tidy up"] * has_two_names, "folder"]
 
 
 @pytest.mark.usefixtures("hidden_name")
-@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "𝄞" * 63])
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "é" * 127, "𝄞" * 63], ids=["one byte", "two bytes", "four bytes"]
+)
 def test_longest_name(tmp_path: Path, name: str) -> None:
     """Any name that the file system takes can be written, though the temporary one is longer."""
     publish(tmp_path / name)
@@ -170,6 +174,16 @@ def test_folder_that_cannot_be_synced(
     publish(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert ("could not sync the folder" in caplog.text) == is_logged
+
+
+def test_system_that_takes_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that takes no bytes is an error, not an endless loop."""
+    draft = opened(tmp_path / "a")
+    monkeypatch.setattr(os, "write", lambda *_: 0)
+    with pytest.raises(OSError, match="took no bytes"):
+        draft.write(b"x")
+    draft.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 # Permissions
@@ -330,6 +344,12 @@ def other_name(path: Path) -> Path:
     return leftover.rename(leftover.with_name(leftover.name[:-6] + "X.part"))
 
 
+def longer_name(path: Path) -> Path:
+    """Make a file whose name only begins like one of ours."""
+    leftover = leftover_of(path)
+    return leftover.rename(leftover.with_name(leftover.name + "ner"))
+
+
 def folder(path: Path) -> Path:
     """Make a folder."""
     leftover = drafts._temporary_path(path)
@@ -361,7 +381,15 @@ def others_file(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "make",
-    [other_target, other_name, folder, pipe, link, pytest.param(others_file, marks=NEEDS_ROOT)],
+    [
+        other_target,
+        other_name,
+        longer_name,
+        folder,
+        pipe,
+        link,
+        pytest.param(others_file, marks=NEEDS_ROOT),
+    ],
 )
 def test_nothing_else_is_removed(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     """Whatever is no file of ours, of exactly such a name for this very file, stays."""

@@ -272,13 +272,16 @@ async def test_abort_after_finish_keeps_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hidden_name")
-async def test_temporary_file_that_is_gone(tmp_path: Path) -> None:
+async def test_temporary_file_that_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """``abort`` does not mind that someone else removed the temporary file."""
     sink = FileSink(tmp_path / "a")
     await sink.open()
     [temporary] = tmp_path.iterdir()
     temporary.unlink()
     await sink.abort()
+    assert not caplog.text
 
 
 @pytest.mark.usefixtures("hidden_name")

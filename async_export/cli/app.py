@@ -33,6 +33,7 @@ from async_export.cli.options import (
     Settings,
     TotalFrom,
     Verbose,
+    WithManifest,
     names_of,
     values_of,
 )
@@ -49,6 +50,7 @@ from async_export.cli.totals import Total, TotalMode
 from async_export.cli.verification import verify_files
 from async_export.errors import ConfigurationError
 from async_export.explain import Explanation
+from async_export.manifests import rejects_path
 from async_export.results import ExportResult, WorkbookResult
 from async_export.streams import ExportStream
 from async_export.urls import engine_from_url
@@ -97,12 +99,13 @@ def export_resource(
     option: OptionValues = None,
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
+    manifest: WithManifest = False,
     as_json: AsJSON = False,
     verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export a resource that is written in Python, or several."""
-    to = _output(output, format, format_option, overwrite=not no_clobber)
+    to = _output(output, format, format_option, overwrite=not no_clobber, manifest=manifest)
     engine = None if db is None else engine_from_url(db)
     values = values_of(option)
     resources: dict[str, Any] = {}
@@ -125,12 +128,13 @@ def export_table(
     option: OptionValues = None,
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
+    manifest: WithManifest = False,
     as_json: AsJSON = False,
     verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export a table, or several, without the columns that look secret."""
-    to = _output(output, format, format_option, overwrite=not no_clobber)
+    to = _output(output, format, format_option, overwrite=not no_clobber, manifest=manifest)
     engine, values = _engine(db), values_of(option)
     resources: dict[str, Any] = {}
     for name in names:
@@ -152,12 +156,13 @@ def export_query(
     option: OptionValues = None,
     total: TotalFrom = TotalMode.ESTIMATE,
     no_clobber: NoClobber = False,
+    manifest: WithManifest = False,
     as_json: AsJSON = False,
     verbose: Verbose = False,  # noqa: ARG001 - its callback sets it
     debug: Debug = False,  # noqa: ARG001 - its callback sets it
 ) -> None:
     """Export the rows of a select, without the columns that look secret."""
-    to = _output(output, format, format_option, overwrite=not no_clobber)
+    to = _output(output, format, format_option, overwrite=not no_clobber, manifest=manifest)
     resource = _query(sql, _engine(db), values_of(option), fields, limit, total=_shown(total))
     _export({"query": resource}, to, fields, as_json=as_json)
 
@@ -329,9 +334,15 @@ def _own_name(name: str, taken: Container[str]) -> str:
 
 
 def _output(
-    path: str, format_name: str | None, options: Sequence[str] | None, *, overwrite: bool
+    path: str,
+    format_name: str | None,
+    options: Sequence[str] | None,
+    *,
+    overwrite: bool,
+    manifest: bool,
 ) -> Output:
-    return Output(path, format_name, overwrite, values_of(options, "--format-option"))
+    values = values_of(options, "--format-option")
+    return Output(path, format_name, overwrite, values, manifest)
 
 
 def _export(
@@ -347,14 +358,24 @@ def _export(
     else:
         stream: ExportStream = first.stream(output.encoder(), fields=names_of(fields))
         result = write(stream, output, first.total, first.bind)
+    _tell(result, output)
+    if as_json:
+        print_result(result, output)
+
+
+def _tell(result: ExportResult | WorkbookResult, output: Output) -> None:
+    """Tell what else should be known of the file."""
     if result.skipped:
-        notice(f"{result.skipped} of {result.rows + result.skipped} rows failed and were skipped")
+        where = f"; see {rejects_path(output.path)}" if output.is_file else ""
+        total = result.rows + result.skipped
+        notice(f"{result.skipped} of {total} rows failed and were skipped{where}")
     if result.escaped:
         notice(f"{result.escaped} cells were escaped, which a spreadsheet takes for formulas")
     if result.cut:
         notice(f"{result.cut} cells were cut, which were too long for the format")
-    if as_json:
-        print_result(result, output)
+    tables = result.sheets.values() if isinstance(result, WorkbookResult) else [result]
+    for limit in sorted({each.stopped for each in tables} - {""}):
+        notice(f"the export ended early, at {limit}; there may be more rows")
 
 
 async def _explain(

@@ -31,6 +31,7 @@ __all__ = (
     "Settings",
     "TotalFrom",
     "Verbose",
+    "WithManifest",
     "names_of",
     "values_of",
 )
@@ -86,6 +87,10 @@ AsJSON: TypeAlias = Annotated[
 ]
 NoClobber: TypeAlias = Annotated[
     bool, typer.Option("--no-clobber", help="Refuse to replace a file.")
+]
+WithManifest: TypeAlias = Annotated[
+    bool,
+    typer.Option("--manifest", help="Write FILE.manifest.json beside the file, for verify."),
 ]
 TotalFrom: TypeAlias = Annotated[
     TotalMode,

@@ -80,6 +80,11 @@ class Output:
         """Whether the bytes go to stdout."""
         return self.path == STDOUT
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the bytes go to a file, and not to stdout, a device or a pipe."""
+        return not self.is_stdout and not _is_special(Path(self.path))
+
     def encoder(self) -> Encoder:
         """Make the encoder.
 
@@ -128,16 +133,19 @@ class Output:
 
         Raises:
             SinkError: the device or pipe cannot be opened.
+            ConfigurationError: there is no file for the manifest to be beside.
         """
+        if self.manifest and not self.is_file:
+            raise ConfigurationError("--manifest needs a file to be beside, as in -o books.csv")
         if self.is_stdout:
             # Unbuffered: nothing is left to be flushed into a pipe that is broken.
             with open(1, "wb", buffering=0, closefd=False) as stdout:
                 yield make_sink(stdout)
-        elif _is_special(Path(self.path)):
+        elif self.is_file:
+            yield make_sink(self.path, overwrite=self.overwrite)
+        else:
             with _opened(self.path) as special:
                 yield make_sink(special)
-        else:
-            yield make_sink(self.path, overwrite=self.overwrite)
 
 
 def _opened(path: str) -> io.FileIO:
@@ -181,7 +189,7 @@ async def _write(
     name = "stdout" if output.is_stdout else Path(output.path).name
     try:
         async with progress_bar(name, stream, total, shown=shown):
-            return await publish(stream, sink)
+            return await publish(stream, sink, manifest=output.manifest)
     finally:
         if engine is not None:
             await engine.dispose()

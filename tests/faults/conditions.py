@@ -232,6 +232,11 @@ class Conditions:
             while await self.sessions():
                 await asyncio.sleep(0.002)
 
+    def checked_out(self) -> int:
+        """Count the connections that the pool has given out."""
+        count: int = self.engine.pool.checkedout()  # type: ignore[attr-defined]
+        return count
+
     async def sessions(self) -> int:
         """Count the sessions that the server has of this engine."""
         return int(await self.watcher.fetchval(_SESSIONS, self.name))
@@ -293,7 +298,7 @@ class Conditions:
     async def _given_back(self, outcome: Outcome, mark: _Mark, within: float) -> list[str]:
         async def held() -> list[str]:
             problems = []
-            if given_out := self.engine.pool.checkedout():  # type: ignore[attr-defined]
+            if given_out := self.checked_out():
                 problems.append(f"{given_out} connections are not given back")
             for row in await self.watcher.fetch(_HELD, self.name):
                 problems.append(f"a session is still busy: {dict(row)}")

@@ -8,10 +8,10 @@ A test takes ``conditions`` and exports ``subjects.Book`` on ``conditions.engine
             ...  # export, inject the fault, and let the export's error out of the block
         assert isinstance(outcome.error, ConnectionLostError)
 
-Leaving the block checks everything that ``conditions.py`` lists. For other tables, or an engine that
-has to be another one, take ``watched``: ``watched(engine, name)`` gives the `Conditions` of an
-engine whose ``application_name`` is *name*, and disposes of it. What a test injects without them, it
-counts by itself: ``tally.faults += 1``.
+Leaving the block checks everything that ``conditions.py`` lists. For another engine or other tables
+take ``watched``: ``watched(engine, name)`` gives the `Conditions` of an engine whose
+``application_name`` is *name*, and disposes of it. What a test injects without them, it counts by
+itself: ``tally.faults += 1``.
 
 Tests marked ``faults`` are left out by default. ``pytest -m faults`` runs all of this folder.
 """
@@ -109,22 +109,22 @@ async def watcher(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
 def new_engine(postgres_url: str, fault_schema: str) -> Callable[..., AsyncEngine]:
     """A function that makes an engine to ``fault_schema``.
 
-    Its keywords are those of ``create_async_engine``, and ``url``, ``user``, ``name`` (of the
-    application) and ``settings`` (of the server, for its sessions).
+    Its keywords are those of ``create_async_engine``, and ``url``, ``arguments`` (of the driver),
+    ``name`` (of the application) and ``settings`` (of the server, for its sessions).
     """
 
     def make(
         *,
         name: str,
         url: Any = None,
-        user: str | None = None,
         settings: dict[str, str] | None = None,
+        arguments: dict[str, Any] | None = None,
         **keywords: Any,
     ) -> AsyncEngine:
         url = make_url(postgres_url if url is None else url).set(drivername="postgresql+asyncpg")
         server = {"search_path": fault_schema, "application_name": name, **ORDERLY}
-        who = {} if user is None else {"user": user}
-        arguments = {"server_settings": server | (settings or {}), "password": PASSWORD, **who}
+        server |= settings or {}
+        arguments = {"server_settings": server, "password": PASSWORD, **(arguments or {})}
         keywords = {"pool_size": 3, "max_overflow": 0, "pool_timeout": 5, **keywords}
         return create_async_engine(url, connect_args=arguments, **keywords)
 

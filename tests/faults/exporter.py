@@ -41,11 +41,7 @@ class Exporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._program.stdin is not None
-        assert self._program.stdout is not None
-        self._program.stdin.close()
-        self._program.stdout.close()
-        self._program.wait(10)
+        self._program.communicate(timeout=10)
 
     def start(self, target: Path, **options: Any) -> int:
         """Start an export in a child process, and give its number."""

@@ -9,10 +9,14 @@ Formulas, which have a corpus of their own beside the formats, are here by a few
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-__all__ = ("ALL", "BY_CLASS", "NAMES", "TEXTS", "WORDS")
+__all__ = ("ALL", "BY_CLASS", "NAMES", "TEXTS", "WORDS", "harmless", "is_one_line", "rows_of")
 
 BY_CLASS: Final[Mapping[str, tuple[str, ...]]] = {
     "literal": (
@@ -513,3 +517,19 @@ NAMES: Final[tuple[str, ...]] = tuple(t for t in TEXTS if 0 < len(t.encode()) <=
 
 WORDS: Final[tuple[str, ...]] = tuple(f"Word {number}" for number in range(len(ALL)))
 """As many harmless names that need quotes; what is made of them is what is to be compared with."""
+
+
+def harmless(names: Sequence[str]) -> list[str]:
+    """Give as many names; those that are words stay, for SQL has them without quotes."""
+    words = zip(names, WORDS, strict=False)
+    return [name if re.fullmatch(r"(?i)[a-z_][a-z0-9_$]*", name) else word for name, word in words]
+
+
+def is_one_line(message: str) -> bool:
+    """Tell whether a message has nothing in it that a terminal or a log would obey."""
+    return not any(unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for each in message)
+
+
+def rows_of(content: bytes) -> list[list[str]]:
+    """Read CSV back."""
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))

@@ -71,6 +71,11 @@ class Proxy:
         """How many connected sockets this proxy has."""
         return sum(link.sockets for link in self._links)
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether everything is swallowed."""
+        return not self._flowing.is_set()
+
     def record(self) -> None:
         """Keep what servers send from now on, in `recorded`."""
         self._records = True
@@ -101,7 +106,7 @@ class Proxy:
     def restore(self) -> None:
         """Pass on again; connections that lost bytes are reset."""
         self._rate = self._left = None
-        if not self._flowing.is_set():
+        if self.is_stalled:
             self._flowing.set()
             self.reset()
 
@@ -112,7 +117,7 @@ class Proxy:
         link = _Link(writer)
         self._links.add(link)
         try:
-            if self._flowing.is_set():
+            if not self.is_stalled:
                 with suppress(OSError):
                     await self._pass_on(link, reader)
             # Nobody learns of an end behind a black hole.
@@ -143,14 +148,14 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_READ_BYTES):
-            if self._flowing.is_set():
+            if not self.is_stalled:
                 writer.write(data)
                 await writer.drain()
 
     async def _answer(self, reader: asyncio.StreamReader, link: _Link) -> None:
         while data := await reader.read(_READ_BYTES):
             for piece in self._pieces(data):
-                if not self._flowing.is_set():
+                if self.is_stalled:
                     continue
                 allowed = self._allowed(piece)
                 if self._records:
