@@ -22,6 +22,10 @@ __all__ = ("CopyOut",)
 _TIMEOUT = 10 * 365 * 86_400.0
 """Ten years, in seconds: asyncpg counts the time of whoever takes the chunks, too."""
 
+_running: set[Any] = set()
+"""What must not be garbage before its `CopyOut.chunks` has ended it: the collector would close it
+in the wrong way."""
+
 
 class CopyOut:
     """Output of ``COPY (sql) TO STDOUT (FORMAT csv …)`` as chunks of whole rows.
@@ -73,6 +77,7 @@ class CopyOut:
             **self._options,
         )
         step: Any = None
+        _running.add(copying)
         try:
             while True:
                 step = copying.send(None)
@@ -84,6 +89,7 @@ class CopyOut:
             self.rows = int(end.value.removeprefix("COPY "))
         finally:
             _end(copying, step, self._connection)
+            _running.discard(copying)
 
 
 @types.coroutine

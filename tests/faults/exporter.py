@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,8 +109,13 @@ def main() -> None:
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
-            os.write(writer, json.dumps(asyncio.run(export(**json.loads(line)))).encode())
-            os._exit(0)
+            try:
+                os.write(writer, json.dumps(asyncio.run(export(**json.loads(line)))).encode())
+            except BaseException:
+                traceback.print_exc()
+                raise
+            finally:
+                os._exit(0)
         os.close(writer)
         _tell(child)
         with os.fdopen(reader) as pipe:

@@ -14,8 +14,9 @@ import sys
 
 from sqlalchemy import text
 
+import async_export.cli  # noqa: F401 - once, before the forks
 from async_export import Resource
-from async_export.cli import run
+from async_export.__main__ import main
 from async_export.urls import engine_from_url
 
 
@@ -31,7 +32,7 @@ class QueryResource(Resource):
 def command(url: str, sql: str, path: str) -> None:
     """Export as the command line does."""
     sys.argv = ["async-export", "query", sql, "--db", url, "-o", path]
-    sys.exit(run())
+    main()
 
 
 def script(url: str, sql: str, path: str) -> None:

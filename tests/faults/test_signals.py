@@ -138,6 +138,7 @@ async def test_signal_before_the_session(
     program: Program,
     url: URL,
     tmp_path: Path,
+    *,
     how: str,
     sent: signal.Signals,
 ) -> None:
