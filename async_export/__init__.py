@@ -27,8 +27,9 @@ from async_export.formats import Encoder, available_formats, get_format, registe
 from async_export.hooks import maybe_await
 from async_export.options import ResourceOptions
 from async_export.resources import ModelResource, Resource, resource_factory
-from async_export.results import ExportResult, WorkbookResult
+from async_export.results import ExportResult, Progress, WorkbookResult
 from async_export.streams import ExportStream
+from async_export.verify import Finding, Verification, verify_export
 from async_export.version import __version__ as __version__
 from async_export.workbooks import WorkbookStream, export_workbook, stream_workbook
 
@@ -45,11 +46,13 @@ __all__ = (
     "ExportStateError",
     "ExportStream",
     "Field",
+    "Finding",
     "FormatLimitError",
     "LimitError",
     "MissingDependencyError",
     "ModelResource",
     "PoolExhaustedError",
+    "Progress",
     "Resource",
     "ResourceOptions",
     "RowError",
@@ -58,6 +61,7 @@ __all__ = (
     "SourceTimeoutError",
     "UnknownNameError",
     "UnrepresentableValueError",
+    "Verification",
     "WorkbookResult",
     "WorkbookStream",
     "available_formats",
@@ -68,4 +72,5 @@ __all__ = (
     "register_format",
     "resource_factory",
     "stream_workbook",
+    "verify_export",
 )

@@ -37,7 +37,7 @@ class Draft:
     ``.books.csv.5b8e0c1d.1f0c93ab.part``. A process that is killed leaves that; the next draft
     for the same target removes it. A lock says which drafts are still being written.
 
-    Every method but the constructor raises OSError, and is followed by ``discard`` then.
+    Its methods block. All but ``discard`` may raise OSError, and call for ``discard`` then.
 
     Args:
         path: The file to be; its folder must exist.

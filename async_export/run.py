@@ -250,6 +250,8 @@ class Run:
                 except BaseException:
                     self._database.watchdog.arm()
                     raise
+        except ExportError:  # some of which are OSErrors, too
+            raise
         except DATABASE_ERRORS as error:
             raise source_error(error, self.rows) from error
         finally:
@@ -462,6 +464,16 @@ class Run:
     async def finish(self, result: Any) -> None:
         """Tell the resource that the export is done."""
         await self.tell(is_last=True)
+        name, stopped = self.hooks.get_display_name(), self.limits.stopped
+        logger.info(
+            "%s: %d rows, %d skipped, %d bytes in %.3f seconds%s",
+            name,
+            self.rows,
+            self.skipped,
+            self.bytes,
+            self.limits.elapsed,
+            f", stopped by {stopped}" if stopped else "",
+        )
         await maybe_await(self.hooks.after_export(self.queryset, result, **self._kwargs))
 
     async def aclose(self) -> None:

@@ -138,7 +138,7 @@ def _collected(findings: list[Finding]) -> Iterator[None]:
 
 def _read_manifest(path: str) -> Manifest:
     with _opened(manifest_path(path), "the manifest", "manifest-missing") as file:
-        data = file.read(_MANIFEST_BYTES)
+        data = file.read(min(os.fstat(file.fileno()).st_size, _MANIFEST_BYTES))
     try:
         return read_manifest(data)
     except ManifestError as error:

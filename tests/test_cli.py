@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import pty
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncpg
 import openpyxl
 import pytest
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+import async_export
 from async_export import (
     Encoder,
     Field,
@@ -33,6 +37,8 @@ from async_export import (
     register_format,
 )
 from async_export.cli import run
+from async_export.cli.codes import EXIT_CODES, ExitCode, code_of
+from async_export.cli.notices import masked
 from async_export.cli.output import Output
 from async_export.cli.totals import Total, TotalMode
 from async_export.errors import ConfigurationError
@@ -99,6 +105,29 @@ class FormulaResource(Resource):
     def get_queryset(self) -> list[dict[str, str]]:
         """Give two rows."""
         return [{"text": "=1+1"}, {"text": "plain"}]
+
+
+class HalfResource(Resource):
+    """Text that no file can hold."""
+
+    text = Field()
+
+    def get_queryset(self) -> list[dict[str, str]]:
+        """Give half of a character."""
+        return [{"text": "\ud800"}]
+
+
+class LoggingResource(Resource):
+    """It tells its log what it does."""
+
+    text = Field()
+
+    def get_queryset(self) -> list[dict[str, str]]:
+        """Give a row."""
+        logger = logging.getLogger("async_export.test")
+        logger.info("a row of postgresql://user:geheim@host/db")
+        logger.debug("nobody reads this")
+        return [{"text": "fine"}]
 
 
 class ListResource(Resource):
@@ -194,10 +223,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _child(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
     return subprocess.Popen(
-        [sys.executable, "-m", "async_export", *arguments], env=environment, **options
+        [sys.executable, "-m", "async_export", *arguments], env=_environment(), **options
     )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
 
 
 # --- the three sources ----------------------------------------------------------------------
@@ -479,6 +511,94 @@ def test_help_is_shown_without_arguments(capfd: pytest.CaptureFixture[str]) -> N
     assert "error" not in told.err
 
 
+def test_skipped_rows_are_told(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """How many rows failed is said, and where they are listed."""
+    command = ["run", "test_cli:FailingResource", "--db", sqlite, "--option", "on_error=skip"]
+    assert run([*command, "-o", "x.csv"]) == 0
+    told = "1 of 3 rows failed and were skipped; see x.csv.rejects.csv\n"
+    assert capfd.readouterr().err == f"async-export: {told}"
+    assert Path("x.csv.rejects.csv").read_text().splitlines()[1].startswith("2,")
+
+
+@pytest.mark.parametrize("names", [["book"], ["book", "cheap"]], ids=["one", "several"])
+def test_a_limit_that_stops_is_told(
+    sqlite: str, names: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An export that a limit ended in good order says which one."""
+    options = ["--option", "max_rows=1", "--option", "on_limit=stop"]
+    assert run(["table", *names, "--db", sqlite, "-o", "x.xlsx", *options]) == 0
+    assert "the export ended early, at max_rows; there may be more" in capfd.readouterr().err
+
+
+def test_the_log_is_shown_on_request(capfd: pytest.CaptureFixture[str]) -> None:
+    """``--verbose`` writes what async_export logs to stderr, that once, and no password."""
+    logger = logging.getLogger("async_export")
+    before = (logger.level, [*logger.handlers])
+    assert run(["run", "test_cli:LoggingResource", "-v"]) == 0
+    told = capfd.readouterr()
+    assert told.out.split() == ["text", "fine"]
+    assert "a row of postgresql://user:***@host/db\n" in told.err
+    assert all(line.startswith("async-export: ") for line in told.err.splitlines())
+    assert "nobody" not in told.err
+    assert (logger.level, logger.handlers) == before
+    assert run(["run", "test_cli:LoggingResource"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+# --- verify ---------------------------------------------------------------------------------
+
+
+def test_verify_tells_of_files_that_are_as_written(
+    db: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``--manifest`` writes what ``verify`` compares with."""
+    assert run(["table", "book", "--db", db, "-o", "b.csv", "--manifest"]) == 0
+    assert run(["query", "select 1 as a", "--db", db, "-o", "q.jsonl", "--manifest"]) == 0
+    books = ["run", "test_cli:FailingResource", "--option", "on_error=skip", "--db", db]
+    assert run([*books, "-o", "f.xlsx", "--manifest"]) == 0
+    stopping = ["--option", "max_rows=1", "--option", "on_limit=stop", "--manifest"]
+    assert run(["table", "book", "cheap", "--db", db, "-o", "w.zip", *stopping]) == 0
+    capfd.readouterr()
+    assert run(["verify", "b.csv", "q.jsonl", "f.xlsx", "w.zip"]) == 0
+    told = capfd.readouterr()
+    assert told.err == ""
+    size = {name: Path(name).stat().st_size for name in ("b.csv", "f.xlsx", "w.zip")}
+    assert told.out.splitlines() == [
+        f"b.csv: 3 rows, {size['b.csv']} bytes, as written",
+        "q.jsonl: 1 rows, 9 bytes, as written",
+        f"f.xlsx: 2 rows, 1 skipped, {size['f.xlsx']:,} bytes, as written",
+        f"w.zip: 2 rows, {size['w.zip']:,} bytes, as written, where max_rows stopped it",
+    ]
+
+
+def test_verify_tells_of_findings(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each finding is a line, and the code says that there is one."""
+    for name in ("a.csv", "b.csv"):
+        assert run(["run", "test_cli:ListResource", "-o", name, "--manifest"]) == 0
+    Path("a.csv").write_text("id\n")
+    assert run(["verify", "a.csv", "b.csv", "c.csv"]) == 5
+    told = capfd.readouterr()
+    assert told.out == "b.csv: 5 rows, 19 bytes, as written\n"
+    assert told.err.splitlines() == [
+        "async-export: a.csv: truncated: it ends too early, after 3 of 19 bytes",
+        "async-export: c.csv: manifest-missing: the manifest is missing",
+        "async-export: c.csv: file-missing: the file is missing",
+    ]
+
+
+def test_verify_tells_in_json(capfd: pytest.CaptureFixture[str]) -> None:
+    """With ``--json`` there is an object for each file, and nothing on stderr."""
+    assert run(["run", "test_cli:ListResource", "-o", "a.csv", "--manifest"]) == 0
+    assert run(["verify", "a.csv", "c.csv", "--json"]) == 5
+    told = capfd.readouterr()
+    well, missing = map(json.loads, told.out.splitlines())
+    assert well == {"file": "a.csv", "ok": True, "rows": 5, "bytes": 19, "findings": []}
+    assert (missing["file"], missing["ok"], missing["rows"]) == ("c.csv", False, None)
+    codes = [each["code"] for each in missing["findings"]]
+    assert codes == ["manifest-missing", "file-missing"]
+    assert told.err == ""
+
+
 # --- errors ---------------------------------------------------------------------------------
 
 
@@ -503,13 +623,21 @@ def test_help_is_shown_without_arguments(capfd: pytest.CaptureFixture[str]) -> N
         (["run", "test_cli:ListResource", "--option", "x"], 2, "--option takes name=value"),
         (["run", "test_cli:ListResource", "--option", "batch=1"], 2, "unknown option 'batch'"),
         (["run", "test_cli:ListResource", "--option", "timezone=x"], 2, "unknown timezone"),
-        (["run", "test_cli:ListResource", "--option", "max_rows=2"], 6, "more rows than max_rows=2"),
+        (
+            ["run", "test_cli:ListResource", "--option", "max_rows=2"],
+            6,
+            "more rows than max_rows=2",
+        ),
         (["run", "test_cli:ListResource", "-o", "no/x.csv"], 3, "no/x.csv: the folder does not"),
         (["run", "test_cli:ListResource", "-o", "."], 2, "unknown file extension"),
         (["run", "test_cli:ListResource", "-o", ".", "-f", "csv"], 3, ".: this is a folder"),
         (["run", "test_cli:ListResource", "--manifest"], 2, "--manifest needs a file"),
-        (["run", "test_cli:ListResource", "--manifest", "-o", "/dev/null", "-f", "csv"], 2, "needs"),
-        (["run", "test_cli:BadNumberResource", "-f", "json"], 4, "cannot be"),
+        (
+            ["run", "test_cli:ListResource", "--manifest", "-o", "/dev/null", "-f", "csv"],
+            2,
+            "needs",
+        ),
+        (["run", "test_cli:HalfResource", "-f", "json"], 4, "record 1: column"),
         (["verify"], 2, "Missing argument 'FILE...'"),
         (["explain"], 2, "name one of MODULE:RESOURCE, --table and --query"),
         (["explain", "test_cli:ListResource", "--table", "x"], 2, "name one of"),
@@ -552,6 +680,45 @@ def test_mistakes_with_a_database(
     assert list(Path().iterdir()) == []
 
 
+def test_the_help_has_the_codes(capfd: pytest.CaptureFixture[str]) -> None:
+    """Every exit code is explained in the help."""
+    assert run(["--help"]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert EXIT_CODES in told
+    assert all(f" {code.value} " in EXIT_CODES for code in ExitCode)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (async_export.RowError(1, "x", "ValueError"), 4),
+        (async_export.FormatLimitError("too many"), 4),
+        (async_export.LimitError("max_rows", 1), 6),
+        (async_export.DiskFullError(28, "full", "x"), 3),
+        (async_export.UnknownNameError("field", "x", []), 2),
+        (async_export.MissingDependencyError("x", "y"), 2),
+        (async_export.SourceError("x"), 1),
+        (async_export.SourceTimeoutError("x"), 1),
+        (async_export.UnrepresentableValueError("x"), 1),
+        (async_export.ConnectionLostError("x"), 75),
+        (async_export.PoolExhaustedError("x"), 75),
+        (async_export.ConflictError("x"), 75),
+        (async_export.ExportStateError("x"), 1),
+        (OSError("x"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_error_has_its_code(error: Exception, code: int) -> None:
+    """The code tells what sort of failure it was, and whether to try again."""
+    assert code_of(error) == code
+
+
+def test_a_full_disk_has_its_code(sqlite: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A target that takes no more is told as that."""
+    assert run(["table", "book", "--db", sqlite, "-o", "/dev/full", "-f", "csv"]) == 3
+    assert "error: /dev/full: " in capfd.readouterr().err
+
+
 def test_a_module_that_fails_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The error of a module that cannot be imported is told."""
     (tmp_path / "broken_module.py").write_text("raise RuntimeError('no luck')\n")
@@ -582,9 +749,19 @@ def test_no_clobber(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     "url",
     [
         "postgresql://user:geheim@127.0.0.1:1/x",
+        "postgresql://user:geheim@nowhere.invalid/x",
         "postgresql://user:geheim/x@127.0.0.1/x",
+        "postgresql://user:x@geheim@127.0.0.1:1/x",
+        "postgresql://user:geheim%zz@127.0.0.1:1/x",
+        "postgresql://user:geheim#x@127.0.0.1:1/x",
+        "postgresql://user:geheim@127.0.0.1:port/x",
+        "postgresql://user:geheim@127.0.0.1:1/x?sslmode=sometimes",
+        "postgresql://user@127.0.0.1:1/x?password=geheim",
+        "postgresql+psycopg://user:geheim@127.0.0.1:1/x",
+        "sqlite://user:geheim@127.0.0.1/x",
         "mysql://user:geheim@127.0.0.1/x",
         "nonsense://user:geheim@127.0.0.1/x",
+        "user:geheim@127.0.0.1/x",
     ],
 )
 @pytest.mark.parametrize("command", [["table", "book"], ["query", "select 1"]])
@@ -598,6 +775,71 @@ def test_a_database_that_is_not_there(
     told = capfd.readouterr()
     assert "Traceback" in told.err
     assert "geheim" not in told.err + told.out
+
+
+def test_a_database_that_does_not_exist(
+    postgres_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A server that refuses is told with its reason, and without the password."""
+    url = make_url(postgres_url).set(database="nowhere", password="geheim")
+    text = url.render_as_string(hide_password=False)
+    assert run(["query", "select 1", "--db", text, "--traceback"]) == 1
+    told = capfd.readouterr().err
+    assert 'database "nowhere" does not exist' in told
+    assert "geheim" not in told
+
+
+URL = "postgresql://user:geheim@host/db"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [URL],
+        ["run", URL],
+        ["run", "test_cli:ListResource", URL],
+        ["run", "test_cli:ListResource", "-o", URL],
+        ["run", "test_cli:ListResource", "-f", URL],
+        ["run", "test_cli:ListResource", "--fields", URL],
+        ["run", "test_cli:ListResource", "--option", f"db={URL}"],
+        ["run", "test_cli:ListResource", "--option", URL],
+        ["run", "test_cli:ListResource", "--format-option", f"delimiter={URL}"],
+        ["run", "test_cli:ListResource", "--limit", URL],
+        ["table", URL, "--db", "SQLITE"],
+        ["query", URL, "--db", "SQLITE"],
+        ["explain", "--table", URL, "--db", "SQLITE"],
+        ["verify", URL],
+    ],
+    ids=" ".join,
+)
+def test_a_url_in_the_wrong_place(
+    arguments: list[str], sqlite: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A URL that was given as something else is repeated without its password."""
+    arguments = [sqlite if each == "SQLITE" else each for each in arguments]
+    assert run([*arguments, *(["--traceback"] if len(arguments) > 1 else [])]) != 0
+    told = capfd.readouterr()
+    assert told.err
+    assert "geheim" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see a://u:p@h/d now", "see a://u:***@h/d now"),
+        ("a://u:p@q@h", "a://u:***@h"),
+        ("a://u:p q/r:s@h", "a://u:***@h"),
+        ("a://:p@h", "a://:***@h"),
+        ("a://h?x=1&password=p&y=2", "a://h?x=1&password=***&y=2"),
+        ("a://h?PassWord=p'", "a://h?PassWord=***'"),
+        ("a://u@h/d: no", "a://u@h/d: no"),
+        ("12:30 a@b", "12:30 a@b"),
+    ],
+)
+def test_passwords_are_masked(text: str, expected: str) -> None:
+    """What stands between the colon and the last @ of a URL is never shown."""
+    assert masked(text) == expected
+    assert masked(f"1\n{text}\n2") == f"1\n{expected}\n2"
 
 
 def test_binary_formats_do_not_go_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -636,15 +878,13 @@ def test_a_device_is_written_to(capfd: pytest.CaptureFixture[str]) -> None:
 # --- as a process ---------------------------------------------------------------------------
 
 
-def test_a_process_tells_its_code() -> None:
+def test_a_process_tells_its_code(sqlite: str) -> None:
     """``python -m async_export`` exits with the code, and shows no traceback."""
-    url = "postgresql://user:geheim@127.0.0.1:1/x"
-    child = _child("query", "select 1", "--db", url, stderr=subprocess.PIPE)
+    child = _child("query", "select nonsense", "--db", sqlite, stderr=subprocess.PIPE)
     _, told = child.communicate()
     assert child.returncode == 1
-    assert told.decode().startswith("async-export: error: cannot connect to PostgreSQL: ")
+    assert told.startswith(b"async-export: error: ")
     assert told.count(b"\n") == 1
-    assert b"geheim" not in told
 
 
 def test_without_typer_there_is_one_line() -> None:
@@ -675,6 +915,114 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert child.returncode == 130
     assert told == b"async-export: interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A terminated export ends with 143 and without a file, even if it is told to twice."""
+    command = ("run", "test_cli:SlowResource", "-o", "slow.csv", "--option", "batch_size=1")
+    child = _child(*command, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert child.stderr is not None
+    assert child.stderr.readline() == b"began\n"
+    child.terminate()
+    child.terminate()
+    _, told = child.communicate(timeout=20)
+    assert child.returncode == 143
+    assert told == b"async-export: terminated\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_where_sigint_is_ignored(tmp_path: Path) -> None:
+    """In the background of a script, where Ctrl-C is for others, SIGTERM still ends an export."""
+    child = subprocess.Popen(
+        [
+            *(
+                "/bin/sh",
+                "-c",
+                "trap '' INT; exec \"$@\"",
+                "sh",
+                sys.executable,
+                "-m",
+                "async_export",
+            ),
+            *("run", "test_cli:SlowResource", "-o", "slow.csv", "--option", "batch_size=1"),
+        ],
+        env=_environment(),
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    assert child.stderr is not None
+    assert child.stderr.readline() == b"began\n"
+    child.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.5)
+    child.terminate()
+    _, told = child.communicate(timeout=20)
+    assert child.returncode == 143
+    assert told == b"async-export: terminated\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def _sessions(dsn: str, query: str, *, are_there: bool) -> list[int]:
+    """Wait until a query runs, or until none does; give the numbers of its sessions."""
+    sql = "select pid from pg_stat_activity where query like $1 and pid <> pg_backend_pid()"
+    connection = await asyncpg.connect(dsn)
+    try:
+        for _ in range(400):
+            found = [row["pid"] for row in await connection.fetch(sql, f"%{query}%")]
+            if bool(found) == are_there:
+                return found
+            await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+    pytest.fail(f"the query is {'not' if are_there else 'still'} there")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "message"),
+    [("SIGTERM", 143, "terminated"), ("kill", 75, "terminating connection")],
+    ids=["sigterm", "killed"],
+)
+def test_a_query_that_is_ended(pg: str, end: str, code: int, message: str) -> None:
+    """However a waiting export is ended, no query keeps running, and there is no file."""
+    query = f"pg_sleep(60)::text || 'until {end}'"
+    command = ("query", f"select {query} as x", "--db", pg, "-o", "x.csv")
+    child = _child(*command, stderr=subprocess.PIPE)
+    (session,) = asyncio.run(_sessions(pg, query, are_there=True))
+    if end == "kill":
+        asyncio.run(_execute(pg, f"select pg_terminate_backend({session})"))
+    else:
+        child.terminate()
+    _, told = child.communicate(timeout=20)
+    assert child.returncode == code
+    assert message in told.decode()
+    assert told.count(b"\n") == 1
+    asyncio.run(_sessions(pg, query, are_there=False))
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+def test_sigterm_ends_the_demo(tmp_path: Path) -> None:
+    """The demo takes its server with it, and leaves no part of a file."""
+    with tempfile.TemporaryDirectory(prefix="async-export-tests-") as folder:
+        Path(folder).chmod(0o711)  # as root, the server's user must get through
+        command = ("demo", "--data", f"{folder}/data", "--cities", "500", "-o", "out")
+        child = _child(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+        assert child.stdout is not None
+        assert any(b"are loaded" in line for line in child.stdout)
+        child.terminate()
+        _, told = child.communicate(timeout=60)
+        assert child.returncode == 143
+        assert told.splitlines()[-1] == b"async-export: terminated"
+        assert not any(folder.encode() in line for line in _command_lines())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def _command_lines() -> Iterator[bytes]:
+    """Give the command lines of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_bytes()
 
 
 def test_a_reader_that_goes_away_is_no_noise(sqlite: str) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -691,6 +692,17 @@ async def test_the_loop_is_not_blocked(large: Path) -> None:
         turns += 1
     assert (await task).ok
     assert turns >= 5
+
+
+async def test_little_memory_is_needed(large: Path) -> None:
+    """A large file is never in memory as a whole."""
+    await verify_export(large)
+    tracemalloc.start()
+    try:
+        assert (await verify_export(large)).ok
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_cancelled_at_once(large: Path) -> None:

@@ -1,6 +1,6 @@
-"""The command line: ``async-export run``, ``table``, ``query``, ``explain``, ``formats``, ``demo``.
+"""The command line: ``async-export run``, ``table``, ``query``, ``explain``, ``verify`` and others.
 
-Exit codes: 0 success, 1 the export failed, 2 usage or configuration, 130 interrupted.
+What it exits with is told in :mod:`async_export.cli.codes`, and by ``async-export --help``.
 """
 
 from __future__ import annotations

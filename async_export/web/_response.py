@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from async_export.errors import ConfigurationError, UnknownNameError
+from async_export.errors import ConfigurationError, ExportError, UnknownNameError
 from async_export.formats import Encoder, available_formats, format_for_path
 from async_export.resources import Resource
 from async_export.streams import ByteStream
@@ -185,7 +186,7 @@ async def _break_off(send: Send, error: BaseException) -> None:
     except Exception:  # noqa: BLE001 - by the server, as it should be
         return
     # Whoever took it may raise its own error in the place of this one.
-    logger.error("the export failed after its response had begun", exc_info=error)
+    logger.error("the export failed after its response had begun: %s", _trail(error))
 
 
 async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> None:
@@ -211,8 +212,18 @@ async def _while_connected(work: Coroutine[Any, Any, None], receive: Receive) ->
     await _stop(task)
     watch.result()
     if not task.cancelled() and (error := task.exception()):
-        logger.info("while it was being stopped, the export failed", exc_info=error)
+        logger.info("while it was being stopped, the export failed: %s", _trail(error))
     raise _ClientLeftError
+
+
+def _trail(error: BaseException) -> str:
+    """Tell of an error, its causes and where they come from, without the values in their texts."""
+    each: BaseException | None = error
+    told = [str(error) if isinstance(error, ExportError) else type(error).__name__]
+    while each is not None:
+        told += [f"{type(each).__name__}, raised by", *traceback.format_tb(each.__traceback__)]
+        each = each.__cause__
+    return "\n".join(line.rstrip() for line in told)
 
 
 async def _stop(*tasks: asyncio.Task[None]) -> None:

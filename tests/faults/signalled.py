@@ -8,10 +8,12 @@ and then with its exit code, negative for the signal that killed it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 
+import anyio._backends._asyncio  # noqa: F401 - once, before the forks
 from sqlalchemy import text
 
 import async_export.cli  # noqa: F401 - once, before the forks
@@ -48,6 +50,7 @@ def script(url: str, sql: str, path: str) -> None:
 
 def serve() -> None:
     """Start a child for each line."""
+    gc.freeze()  # or each child would copy all modules when it collects
     for line in sys.stdin:
         asked = json.loads(line)
         child = os.fork()

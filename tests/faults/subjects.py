@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from async_export import ExportResult, ModelResource, depends
 
-ROWS: Final = 2_000
-BATCH: Final = 100
+ROWS: Final = 1_000
+BATCH: Final = 50
 
 CANARY: Final = "canary-cell"
 """Begins every title; no message or log may hold it."""
@@ -31,7 +31,7 @@ create table book (
 );
 insert into author select i, 'author ' || i from generate_series(1, 10) i;
 insert into book
-    select i, '{CANARY} ' || i || repeat('x', 240), i / 100.0, nullif(i % 11, 0)
+    select i, '{CANARY} ' || i || repeat('x', 480), i / 100.0, nullif(i % 11, 0)
     from generate_series(1, {ROWS}) i;
 analyze author; analyze book
 """

@@ -33,7 +33,7 @@ CUTS = 15
 SLOW = 65_536
 """Bytes per second of the throttled network."""
 
-SLOW_ROWS = 120
+SLOW_ROWS = 60
 """Rows that take half a second there."""
 
 SLOW_SECONDS = 0.4
@@ -246,7 +246,7 @@ async def test_throttle(
 ) -> None:
     """A slow network is waited for: no timeout mistakes it for a dead one."""
     # A batch, which arrives as a whole or not at all, takes a tenth of a second.
-    resource = strategy(far.engine, read_timeout=SLOW_SECONDS - 0.1, batch_size=20)
+    resource = strategy(far.engine, read_timeout=SLOW_SECONDS - 0.1, batch_size=10)
     path = tmp_path / "books.csv"
     first = select(Book).where(Book.id <= SLOW_ROWS).order_by(Book.id)
     async with far.fault(resource, path, queryset=first, within=NETWORK_SECONDS) as outcome:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ from subjects import ORDERLY, ServerResource, sampled
 
 import async_export
 
-ROWS = 60
+ROWS = 40
 """Rows of an export, of which each takes two milliseconds."""
 
-SECONDS = 0.25
+SECONDS = 0.2
 """From the first sign of an export until somewhat after its end."""
 
 SQL = f"select id, title from book where id <= {ROWS} and pg_sleep(0.002) is not null order by id"
@@ -50,6 +51,7 @@ class Program:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._whole: dict[str, bytes] = {}
 
     async def start(self, how: str, url: URL, path: Path) -> int:
         """Start an export, and give the number of its process."""
@@ -62,6 +64,13 @@ class Program:
         """Give the next number that the program tells: a process, or an exit code."""
         assert self._process.stdout is not None
         return int(await asyncio.to_thread(self._process.stdout.readline))
+
+    async def whole(self, how: str, url: URL, path: Path) -> bytes:
+        """Give the file of an export without a fault, which is gone again."""
+        if how not in self._whole:
+            self._whole[how] = await self.run(how, url, path)
+            path.unlink()  # noqa: ASYNC240 - a test may block
+        return self._whole[how]
 
     async def run(self, how: str, url: URL, path: Path) -> bytes:
         """Export without a fault, and give the file."""
@@ -97,7 +106,7 @@ def url(postgres_url: str, fault_schema: str, name: str) -> URL:
 
 @pytest.mark.parametrize(
     ("how", "sent", "instant"),
-    sampled(("command", "script"), SIGNALS, range(INSTANTS), every=13),
+    sampled(("command", "script"), SIGNALS, range(INSTANTS), every=37),
 )
 async def test_signal(
     conditions: Conditions,
@@ -111,8 +120,7 @@ async def test_signal(
 ) -> None:
     """A signal at any moment leaves a whole file or none; the next export finds no obstacle."""
     path = tmp_path / "books.csv"
-    whole = await program.run(how, url, path)
-    path.unlink()
+    whole = await program.whole(how, url, path)
     resource = ServerResource(conditions.engine)
     within = NETWORK_SECONDS
     async with conditions.fault(resource, path, expected=whole, within=within, again=False) as end:
@@ -120,12 +128,14 @@ async def test_signal(
         while not await conditions.sessions():
             await asyncio.sleep(0.002)
         await asyncio.sleep(SECONDS * random.Random(instant).random())
-        os.kill(child, sent)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(child, sent)
         code = await program.answer()
         if code:
             end.error = RuntimeError(f"exit code {code}")
-    # It may have come after the end.
-    assert code == CODES[how, sent.name[3:]] or (code == 0 and path.exists())
+    # Python's own end takes longer than the export's: by then nothing handles signals any more.
+    after_the_end = {0, -sent} if path.exists() else set()
+    assert code in {CODES[how, sent.name[3:]], *after_the_end}
     assert await program.run(how, url, path) == whole
     assert os.listdir(tmp_path) == ["books.csv"]  # noqa: PTH208 - names
 
@@ -144,8 +154,7 @@ async def test_signal_before_the_session(
 ) -> None:
     """A signal while the export begins leaves nothing either."""
     path = tmp_path / "books.csv"
-    whole = await program.run(how, url, path)
-    path.unlink()
+    whole = await program.whole(how, url, path)
     resource = ServerResource(conditions.engine)
     for number in range(3):
         async with conditions.fault(

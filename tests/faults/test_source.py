@@ -343,8 +343,8 @@ create view shown as select book.id, title, name from book left join author
     on author.id = author_id;
 create table parted (id integer primary key, title text not null, spare integer)
     partition by range (id);
-create table parted_low partition of parted for values from (1) to (500);
-create table parted_high partition of parted for values from (500) to ({ROWS + 1});
+create table parted_low partition of parted for values from (1) to ({ROWS // 2});
+create table parted_high partition of parted for values from ({ROWS // 2}) to ({ROWS + 1});
 insert into parted select id, title from book;
 create table hidden as select id, 1 as spare from book
 """
@@ -540,7 +540,9 @@ async def latin_url(watcher: asyncpg.Connection, postgres_url: str) -> AsyncIter
     )
     url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
     connection = await asyncpg.connect(url)
-    await connection.execute(f"{TABLES}; update book set title = 'caf' || chr(233) where id = 1500")
+    await connection.execute(
+        f"{TABLES}; update book set title = 'caf' || chr(233) where id = {ROWS // 2}"
+    )
     await connection.close()
     yield url
     await watcher.execute(f"drop database {name}")
