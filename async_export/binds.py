@@ -149,6 +149,13 @@ class Database:
             )
 
     @property
+    def translates_schemas(self) -> bool:
+        """Whether the engine puts tables into other schemas than their own."""
+        connection = self.connection.sync_connection
+        assert connection is not None
+        return bool(connection.get_execution_options().get("schema_translate_map"))
+
+    @property
     def is_postgresql(self) -> bool:
         """Whether PostgreSQL is at the other end."""
         return self.dialect.name == "postgresql"

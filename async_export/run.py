@@ -495,8 +495,9 @@ class Run:
         queried = look_at(queryset)
         if queried.mapper is not None:
             return queried
-        if self._database is not None and self._database.dialect.driver == "asyncpg":
-            names = await self._described(queried)
+        database = self._database
+        if database is not None and database.dialect.driver == "asyncpg":
+            names = None if database.translates_schemas else await self._described(queried)
             if names is not None:
                 return self._with_columns(queried, names)
         source = await self._open_result(queryset, orm=False)

@@ -29,7 +29,7 @@ _IS_STANDBY: Final = text("select pg_catalog.pg_is_in_recovery()")
 
 _LSN: Final = """
     case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
-      else pg_catalog.pg_current_wal_lsn() end::text
+      else pg_catalog.pg_current_wal_insert_lsn() end::text
 """
 
 _ASK_LSN: Final = text(f"select {_LSN}")
@@ -87,8 +87,8 @@ async def look_up(connection: AsyncConnection, sources: Sources, *, deferrable: 
     if connection.dialect.driver == "asyncpg":
         for statement in sources.statements:
             await _parse(connection, statement)
-    names = [await _quoted(connection, table) for table in sources.tables]
-    relations = [tuple(row) for row in await connection.execute(READ_RELATIONS, {"names": names})]
+    found = await connection.execute(READ_RELATIONS, _names(connection, sources.tables))
+    relations = [tuple(row) for row in found]
     commands = [set_command(name, value) for name, value in settings]
     if lockable := [name for name, is_lockable in relations if is_lockable]:
         commands.append(lock_command(lockable))
@@ -117,15 +117,15 @@ async def _parse(connection: AsyncConnection, statement: Any) -> None:
             await describe(driver, sql)
 
 
-async def _quoted(connection: AsyncConnection, table: Table) -> str:
-    """Give the name of *table* in the schema that the engine puts it in."""
-    preparer = connection.dialect.identifier_preparer
+def _names(connection: AsyncConnection, tables: Sequence[Table]) -> dict[str, list[Any]]:
+    """Give the schemas and names of *tables*, where the engine puts them."""
     assert connection.sync_connection is not None
     options = connection.sync_connection.get_execution_options()
     schemas = options.get("schema_translate_map") or {}
-    schema = schemas.get(table.schema, table.schema)
-    name = preparer.quote(table.name)
-    return f"{preparer.quote_schema(schema)}.{name}" if schema else name
+    return {
+        "schemas": [schemas.get(table.schema, table.schema) for table in tables],
+        "names": [table.name for table in tables],
+    }
 
 
 async def begin(connection: AsyncConnection, look_up: LookUp) -> Snapshot:

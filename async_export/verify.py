@@ -225,7 +225,7 @@ def _lines_with(digest: int, blocks: Iterator[bytes]) -> list[int]:
 
 
 def _difference(path: str, written: Manifest, found: Tally, stop: threading.Event) -> Finding:
-    """Name what happened to a file that begins otherwise than it was written."""
+    """Name what happened to a file whose bytes are not those that were written."""
     names = {os.path.basename(each) for each in (path, os.path.realpath(path))}  # noqa: PTH119 - a Path is of no use here
     if written.file not in names:
         message = f"the manifest beside it is that of {written.file}"

@@ -16,6 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -929,6 +930,15 @@ def test_sigterm_leaves_nothing_behind(tmp_path: Path) -> None:
     assert child.returncode == 143
     assert told == b"async-export: terminated\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_left_as_they_were(capfd: pytest.CaptureFixture[str]) -> None:
+    """A command that is run by a program takes signals only while it runs, and in any thread."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert run(["verify", "x.csv"]) == 5
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, ["verify", "x.csv"]).result() == 5
 
 
 def test_sigterm_where_sigint_is_ignored(tmp_path: Path) -> None:

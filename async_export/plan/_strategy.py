@@ -82,9 +82,7 @@ def why_no_driver(draft: Draft) -> str:
         return "the driver is not asyncpg"
     if queried.mapper is None and not hasattr(queried.statement, "subquery"):
         return "the queryset cannot be wrapped"
-    connection = database.connection.sync_connection
-    assert connection is not None
-    if connection.get_execution_options().get("schema_translate_map"):
+    if database.translates_schemas:
         return "the connection translates the names of schemas"
     return ""
 

@@ -20,7 +20,9 @@ __all__ = ("READ_RELATIONS", "REWRITTEN", "lock_command")
 READ_RELATIONS: Final = text(
     """
     with read as (
-      select pg_catalog.to_regclass(name) as oid from pg_catalog.unnest(:names) as name
+      select pg_catalog.to_regclass(pg_catalog.concat_ws(
+        '.', pg_catalog.quote_ident(schema), pg_catalog.quote_ident(name))) as oid
+      from pg_catalog.unnest(:schemas, :names) as named(schema, name)
       union
       select relation from pg_catalog.pg_locks
       where pid = pg_catalog.pg_backend_pid() and locktype = 'relation'
@@ -34,8 +36,8 @@ READ_RELATIONS: Final = text(
       and nspname not in ('pg_catalog', 'pg_toast', 'information_schema')
     order by 1
     """
-).bindparams(bindparam("names", type_=ARRAY(Text)))
-"""Finds the relations of some names, and those that the statements of this transaction read.
+).bindparams(bindparam("schemas", type_=ARRAY(Text)), bindparam("names", type_=ARRAY(Text)))
+"""Finds the relations of some names, in some schemas or None, and those that the statements of this transaction read.
 
 Of each it tells whether ``LOCK TABLE`` takes it: neither materialized views and foreign tables,
 nor what this role may select by column only.

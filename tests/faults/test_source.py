@@ -208,7 +208,7 @@ async def bound(engine: AsyncEngine, kind: str) -> AsyncIterator[AsyncConnection
 
 @pytest.mark.parametrize(
     ("strategy", "setting", "kind"),
-    sampled(STRATEGIES, _TIMEOUTS[:3], ("connection", "session"), every=13),
+    sampled(STRATEGIES, _TIMEOUTS[:3], ("connection", "session"), every=25),
 )
 async def test_timeout_of_the_callers(
     new_engine: NewEngine,
