@@ -132,7 +132,10 @@ def source_error(error: BaseException, rows: int = 0) -> SourceError:
         rows: How many rows had been fetched before.
     """
     chain = list(_chain(error))
-    cause = next((each for each in chain if _sqlstate(each)), None) or _innermost(chain)
+    told = [each for each in chain if _sqlstate(each)]
+    # SQLAlchemy's adapters repeat the code of the driver's own error.
+    own = (each for each in told if isinstance(each, asyncpg.PostgresError))
+    cause = next(own, told[0] if told else _innermost(chain))
     sqlstate = _sqlstate(cause)
     fault = _fault(chain, cause, sqlstate)
     name, detail = type(cause).__name__, str(cause).partition("\n")[0]

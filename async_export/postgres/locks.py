@@ -22,7 +22,8 @@ READ_RELATIONS: Final = text(
     with read as (
       select pg_catalog.to_regclass(pg_catalog.concat_ws(
         '.', pg_catalog.quote_ident(schema), pg_catalog.quote_ident(name))) as oid
-      from pg_catalog.unnest(:schemas, :names) as named(schema, name)
+      from rows from (pg_catalog.unnest(:schemas), pg_catalog.unnest(:names))
+        as named(schema, name)
       union
       select relation from pg_catalog.pg_locks
       where pid = pg_catalog.pg_backend_pid() and locktype = 'relation'
@@ -37,10 +38,10 @@ READ_RELATIONS: Final = text(
     order by 1
     """
 ).bindparams(bindparam("schemas", type_=ARRAY(Text)), bindparam("names", type_=ARRAY(Text)))
-"""Finds the relations of some names, in some schemas or None, and those that the statements of this transaction read.
+"""Finds the relations of some names, and those that the statements of this transaction read.
 
 Of each it tells whether ``LOCK TABLE`` takes it: neither materialized views and foreign tables,
-nor what this role may select by column only.
+nor what this role may select by column only. A schema may be null, for those of the search path.
 """
 
 REWRITTEN: Final = text(
