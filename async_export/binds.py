@@ -230,6 +230,7 @@ async def _enter(
     if isinstance(bind, AsyncEngine):
         connection = await bind.connect()
         stack.push_async_callback(_close, connection, watchdog)
+        connection = await connection.execution_options(**isolation(connection.dialect))
         found = await look_up(connection, sources, deferrable=deferrable)
         await connection.rollback()
         options = isolation(connection.dialect, deferrable=deferrable)
@@ -239,10 +240,12 @@ async def _enter(
         session = bind()
         session.sync_session.autoflush = False  # an export reads
         stack.push_async_callback(_close, session, watchdog)
-        connection = await session.connection(arguments)
+        dialect = session.get_bind(**arguments).dialect
+        options = isolation(dialect)
+        connection = await session.connection(arguments, execution_options=options)
         found = await look_up(connection, sources, deferrable=deferrable)
         await session.rollback()
-        options = isolation(connection.dialect, deferrable=deferrable)
+        options = isolation(dialect, deferrable=deferrable)
         connection = await session.connection(arguments, execution_options=options)
     if connection.dialect.driver == "asyncpg":
         watchdog.watch(await driver_of(connection))

@@ -42,6 +42,7 @@ class Explanation:
         fields: How each field is made, in the order of the output.
         sql: The statement, with placeholders for its values; empty for an iterable.
         analysis: PostgreSQL's own plan, with its timings; empty unless asked for.
+        unlocked: What is read and cannot be locked, such as materialized views.
     """
 
     strategy: str
@@ -51,11 +52,13 @@ class Explanation:
     sql: str
     cures: tuple[str, ...] = ()
     analysis: str = ""
+    unlocked: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"strategy:  {self.strategy}", f"transport: {self.transport}"]
         lines += [f"because:   {reason}" for reason in self.reasons]
         lines += [f"cure:      {cure}" for cure in self.cures]
+        lines += [f"unlocked:  {name}" for name in self.unlocked]
         lines += ["", *_table(self.fields)]
         if self.sql:
             lines += ["", self.sql]
@@ -64,7 +67,9 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain_plan(plan: Plan, dialect: Any, analysis: str = "") -> Explanation:
+def explain_plan(
+    plan: Plan, dialect: Any, analysis: str = "", unlocked: tuple[str, ...] = ()
+) -> Explanation:
     """Explain *plan*; its statement is written in *dialect*."""
     sql = "" if plan.statement is None else str(plan.statement.compile(dialect=dialect))
     return Explanation(
@@ -75,6 +80,7 @@ def explain_plan(plan: Plan, dialect: Any, analysis: str = "") -> Explanation:
         sql=_MARKER.sub("'<marker>'", sql),
         cures=plan.cures,
         analysis=analysis,
+        unlocked=unlocked,
     )
 
 

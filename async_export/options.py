@@ -57,7 +57,8 @@ class ResourceOptions:
             (else the name in words), the ``"comment"`` of their column (else the name), or a
             function that takes the Field, and may be async.
         load: Loader options for the mapped objects that hooks receive.
-        order_by: What ``get_queryset`` orders by; by default the primary key, None for nothing.
+        order_by: What ``get_queryset`` orders by: names, ``-names`` and expressions; by default
+            the primary key, None for nothing. In a constructor, names are those of fields.
         batch_size: Rows fetched together; None lets it follow what a batch costs.
         chunk_size: Bytes after which a chunk leaves; a chunk may be bigger.
         timezone: Zone in which aware datetimes are written: a name or a tzinfo.

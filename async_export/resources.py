@@ -95,7 +95,7 @@ class Resource:
     def __init__(self, bind: Bind | None = None, **options: Any) -> None:
         check_bind(bind)
         self.bind = bind
-        self.options = self._meta.override(options, type(self).__name__)
+        self.options = self._meta.override(self._checked_order(options), type(self).__name__)
         self.fields = {name: self._new_field(name) for name in self._names}
         self._run: Run | None = None
         self._planned: dict[tuple[str, ...], list[Field]] = {}
@@ -377,7 +377,9 @@ class Resource:
         spec = self._spec(encoder)
         async with self._begin(queryset, spec, fields, kwargs) as run:
             analysis = await run.analyze() if analyze else ""
-            return explain_plan(run.plan, run.dialect, analysis)
+            snapshot = run.origin.snapshot
+            unlocked = () if snapshot is None else snapshot.unlocked
+            return explain_plan(run.plan, run.dialect, analysis, unlocked)
 
     @classmethod
     def check(cls) -> None:
@@ -470,6 +472,32 @@ class Resource:
         known = [p for p in (*declared, *reads) if has_attribute(mapper, split_path(p)[0])]
         implied = [name for name in cls._names if name not in cls._declared]
         check_paths(cls, mapper, [*implied, *known])
+
+    @classmethod
+    def _checked_order(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Let names in the ``order_by`` of a constructor be those of fields, as a user's may be.
+
+        Of what is not exported, the order would tell.
+        """
+        order = options.get("order_by")
+        entries = [order] if isinstance(order, str) and order != ALL else order
+        if not isinstance(entries, list | tuple):
+            return options
+        named = [cls._ordered(each) if isinstance(each, str) else each for each in entries]
+        return {**options, "order_by": named}
+
+    @classmethod
+    def _ordered(cls, entry: str) -> str:
+        """Give an entry of ``order_by`` with the attribute of the field that it names."""
+        name = entry.removeprefix("-")
+        if name not in cls._names:
+            raise UnknownNameError("field", name, cls._names, f"order_by of {cls.__name__}")
+        attribute = cls._new_field(name).attribute or name
+        if len(split_path(attribute)) > 1:
+            raise ConfigurationError(
+                f"order_by: {name} is no column of the model itself; pass an expression instead"
+            )
+        return f"-{attribute}" if entry.startswith("-") else attribute
 
     @classmethod
     def _new_field(cls, name: str) -> Field:

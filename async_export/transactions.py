@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from async_export.errors import ConfigurationError
 from async_export.postgres.describing import describe
-from async_export.postgres.locks import READ_RELATIONS, lock_command
+from async_export.postgres.locks import READ_RELATIONS, STILL_UNLOCKED, lock_command
 from async_export.postgres.settings import OWN_SETTINGS, set_command
 from async_export.results import Snapshot
 from async_export.sources import Sources
@@ -45,7 +45,7 @@ class LookUp:
 
     Attributes:
         commands: What sets its settings, and locks what is read.
-        unlocked: What is read and cannot be locked.
+        unlocked: What is read and cannot be locked by itself.
         has_lsn: Whether the server tells how far its log is, which some services do not.
     """
 
@@ -60,7 +60,7 @@ async def driver_of(connection: AsyncConnection) -> Any:
     return fairy.driver_connection
 
 
-def isolation(dialect: Dialect, *, deferrable: bool) -> dict[str, Any]:
+def isolation(dialect: Dialect, *, deferrable: bool = False) -> dict[str, Any]:
     """Give the execution options of the transaction."""
     if dialect.name != "postgresql":
         return {}
@@ -93,8 +93,6 @@ async def look_up(connection: AsyncConnection, sources: Sources, *, deferrable: 
     if lockable := [name for name, is_lockable in relations if is_lockable]:
         commands.append(lock_command(lockable))
     unlocked = tuple(name for name, is_lockable in relations if not is_lockable)
-    if unlocked:
-        logger.info("cannot be locked, and may change before it is read: %s", ", ".join(unlocked))
     return LookUp(commands, unlocked, await _has_lsn(connection))
 
 
@@ -156,5 +154,12 @@ async def _begin_sqlite(connection: AsyncConnection) -> None:
 async def _snapshot(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
     """Take the snapshot, and tell when and where that is."""
     asked = text(_SNAPSHOT.format(_LSN if look_up.has_lsn else "null"))
-    time, isolation, lsn = (await connection.execute(asked)).one()
-    return Snapshot(time, lsn, isolation, look_up.unlocked)
+    time, level, lsn = (await connection.execute(asked)).one()
+    unlocked: tuple[str, ...] = ()
+    if look_up.unlocked:
+        # A table below a view is locked with that, whoever may not select from it otherwise.
+        found = await connection.scalars(STILL_UNLOCKED, {"names": list(look_up.unlocked)})
+        unlocked = tuple(found)
+    if unlocked:
+        logger.info("cannot be locked, and may change before it is read: %s", ", ".join(unlocked))
+    return Snapshot(time, lsn, level, unlocked)

@@ -989,7 +989,7 @@ async def _sessions(dsn: str, query: str, *, are_there: bool) -> list[int]:
 
 @pytest.mark.parametrize(
     ("end", "code", "message"),
-    [("SIGTERM", 143, "terminated"), ("kill", 75, "terminating connection")],
+    [("SIGTERM", 143, "terminated"), ("kill", 75, "administrator")],
     ids=["sigterm", "killed"],
 )
 def test_a_query_that_is_ended(pg: str, end: str, code: int, message: str) -> None:

@@ -365,6 +365,48 @@ async def test_what_rows_are_not_ordered_by(library: AsyncEngine, order: Any) ->
     with pytest.raises(ConfigurationError, match="order_by"):
         await BookResource(library, order_by=order).export()
 
+    class Ordered(BookResource):
+        """The same in Meta."""
+
+        class Meta:
+            """Its options."""
+
+            order_by = order
+
+    with pytest.raises(ConfigurationError, match="order_by"):
+        await Ordered(library).export()
+
+
+async def test_users_order_by_fields_only(library: AsyncEngine) -> None:
+    """A name in a constructor is one of a field; what is not exported orders nothing."""
+
+    class FewResource(ModelResource):
+        """Not everything."""
+
+        cost = Field("price")
+        writer = Field("author.name")
+
+        class Meta:
+            """Ordered by what is not exported."""
+
+            model = Book
+            fields = ("id", "cost", "writer")
+            order_by = ("-title", "id")
+
+    by_title = [row[0] for row in await FewResource(library).export()]
+    for order in ("title", "-title", ["id", "title"], "price"):
+        with pytest.raises(UnknownNameError, match="order_by of FewResource") as caught:
+            FewResource(library, order_by=order)
+        assert set(caught.value.known) == {"id", "cost", "writer"}
+    with pytest.raises(ConfigurationError, match="writer is no column of the model"):
+        FewResource(library, order_by="writer")
+    by_cost = [row[0] for row in await FewResource(library, order_by=["-cost", "id"]).export()]
+    statement = select(Book.id).order_by(Book.price.desc(), Book.id)
+    async with library.connect() as connection:
+        assert by_cost == [str(key) for key in await connection.scalars(statement)]
+    own = await FewResource(library, order_by=Book.title.desc()).export()
+    assert [row[0] for row in own] == by_title
+
 
 def test_no_field_replaces_a_method() -> None:
     """A field called like a part of the API is refused, with the way out."""

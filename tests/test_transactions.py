@@ -244,7 +244,7 @@ async def test_workbook_locks_all(shop: AsyncEngine, tmp_path: Any) -> None:
 async def test_what_cannot_be_locked_is_told(
     shop: AsyncEngine, caplog: pytest.LogCaptureFixture, tmp_path: Any
 ) -> None:
-    """Materialized views take no lock beforehand: log and origin say so."""
+    """Materialized views take no lock beforehand: log, origin and explain say so."""
     caplog.set_level("INFO", "async_export")
     queryset = select(table("counted").c.id)
     async with LookingAtAnything(shop).stream("csv", queryset, locked=[]) as stream:
@@ -255,6 +255,9 @@ async def test_what_cannot_be_locked_is_told(
     assert name.endswith(".counted")
     assert "cannot be locked" in caplog.text
     assert ".counted" in caplog.text
+    explained = await LookingAtAnything(shop).explain("csv", queryset, locked=[])
+    assert explained.unlocked == (name,)
+    assert f"unlocked:  {name}" in str(explained)
 
 
 async def test_no_permission_to_lock(shop: AsyncEngine, pg_schema: str, postgres_url: str) -> None:
@@ -343,6 +346,49 @@ async def test_harmless_changes_pass(shop: AsyncEngine, pg_connection: asyncpg.C
 
     dataset = await LateResource(shop).export(locked=[], change=change)
     assert len(dataset) == 5
+
+
+async def test_the_lock_is_taken_before_the_snapshot(
+    shop: AsyncEngine, writer: asyncpg.Connection
+) -> None:
+    """What somebody else changes under a lock is seen by an export that had to wait for it."""
+    for maker in (shop, async_sessionmaker(shop)):
+        async with writer.transaction():
+            await writer.execute("lock table book in access exclusive mode")
+            count = await writer.fetchval("select count(*) from book")
+            await writer.execute("insert into book values ($1, 'new')", count + 1)
+            export = asyncio.ensure_future(Looking(maker).export(locked=[]))
+            done, _ = await asyncio.wait([export], timeout=0.2)
+            assert not done
+        assert len(await export) == count + 1
+
+
+async def test_no_permission_below_a_view(
+    shop: AsyncEngine, pg_schema: str, postgres_url: str
+) -> None:
+    """Its tables are locked with the view, though the role may not select from them."""
+    role = f"viewer_{pg_schema}"
+    async with shop.begin() as connection:
+        await connection.execute(text(f"create role {role} login"))
+        await connection.execute(text(f"grant usage on schema {pg_schema} to {role}"))
+        await connection.execute(text(f"grant select on shown to {role}"))
+    url = make_url(postgres_url).set(drivername="postgresql+asyncpg", username=role)
+    engine = create_async_engine(url, connect_args={"server_settings": {"search_path": pg_schema}})
+    found: list[str] = []
+    try:
+        async with LookingAtAnything(engine).stream(
+            "csv", QUERYSETS["view"][0], locked=found
+        ) as stream:
+            async for _ in stream:
+                pass
+        assert found == ["author", "book", "shown"]
+        assert stream.origin.snapshot is not None
+        assert stream.origin.snapshot.unlocked == ()
+    finally:
+        await engine.dispose()
+        async with shop.begin() as connection:
+            await connection.execute(text(f"drop owned by {role}"))
+            await connection.execute(text(f"drop role {role}"))
 
 
 async def test_truncate_waits(shop: AsyncEngine, pg_connection: asyncpg.Connection) -> None:

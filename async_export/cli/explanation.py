@@ -33,6 +33,8 @@ def print_explanation(explained: Explanation, console: Console | None = None) ->
         console.print(Text(f"because:   {reason}", "dim"))
     for cure in explained.cures:
         console.print(Text("cure:      ").append(cure, "cyan"))
+    for name in explained.unlocked:
+        console.print(Text(f"unlocked:  {name}", "yellow"))
     table = Table("field", "header", "rendered by", "why", "reads")
     for each in explained.fields:
         by = Text(each.rendered_by, "green" if each.rendered_by == "PostgreSQL" else "yellow")

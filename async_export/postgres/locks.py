@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
-__all__ = ("READ_RELATIONS", "REWRITTEN", "lock_command")
+__all__ = ("READ_RELATIONS", "REWRITTEN", "STILL_UNLOCKED", "lock_command")
 
 READ_RELATIONS: Final = text(
     """
@@ -43,6 +43,17 @@ READ_RELATIONS: Final = text(
 Of each it tells whether ``LOCK TABLE`` takes it: neither materialized views and foreign tables,
 nor what this role may select by column only. A schema may be null, for those of the search path.
 """
+
+STILL_UNLOCKED: Final = text(
+    """
+    select name from pg_catalog.unnest(:names) as name
+    where not exists (
+      select from pg_catalog.pg_locks
+      where pid = pg_catalog.pg_backend_pid() and relation = pg_catalog.to_regclass(name)
+    )
+    """
+).bindparams(bindparam("names", type_=ARRAY(Text)))
+"""Picks those of some relations, whose names are quoted, on which there is no lock."""
 
 REWRITTEN: Final = text(
     """

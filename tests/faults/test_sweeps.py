@@ -328,8 +328,8 @@ async def test_settings_of_a_transaction(site: Site, expected: dict[str, str]) -
     async with site.settings("engine", {}) as engine, engine.connect() as connection:
         for name, value in TOGETHER.items():
             if not name.startswith("default_transaction"):
-                value = _value(name, value.format(schema=site.schema))
-                await connection.exec_driver_sql(f"set local {name} = {value}")
+                wanted = _value(name, value.format(schema=site.schema))
+                await connection.exec_driver_sql(f"set local {name} = {wanted}")
         assert await exports(connection) == expected
         shown = await connection.exec_driver_sql("show IntervalStyle")
         assert shown.scalar_one() == "sql_standard"
@@ -436,7 +436,11 @@ class PlainResource(Resource):
 
     def get_queryset(self) -> Any:
         """Give some."""
-        row = {"number": 1234567.5, "text": "İiıI ß \u0436 ä", "several": {"b", "a", "c"}}
+        row = {
+            "number": 1234567.5,
+            "text": "\u0130i\u0131I \u00df \u0436 \u00e4",
+            "several": {"b", "a", "c"},
+        }
         return [{**row, "several": sorted(row["several"]), "moment": FOLD}]  # type: ignore[call-overload]
 
 
