@@ -7,11 +7,12 @@ import functools
 import hashlib
 import operator
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from math import inf
 from typing import Any, TypeAlias, cast
 
-from async_export.binds import open_database
+from async_export.binds import Database, open_database
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.formats import (
     Encoder,
@@ -21,6 +22,7 @@ from async_export.formats import (
     format_for_path,
     make_encoder,
 )
+from async_export.limits import Limits
 from async_export.pieces import (
     counts_of,
     in_thread_if_heavy,
@@ -33,7 +35,7 @@ from async_export.resources import Resource
 from async_export.results import ExportResult, Origin, WorkbookResult
 from async_export.run import Run
 from async_export.sinks import FileSink, make_sink
-from async_export.sources import Sources, sources_of
+from async_export.sources import sources_of
 from async_export.streams import ByteStream
 
 __all__ = (
@@ -137,14 +139,12 @@ class WorkbookStream(ByteStream[WorkbookResult]):
 
     async def _open(self, stack: AsyncExitStack) -> None:
         self._started = time.perf_counter()
-        database = None
         bound = [each for each, _ in self._exported.values() if each.bind is not None]
+        database = None
         if bound:
-            bind, options = bound[0].bind, bound[0].options
-            assert bind is not None
-            opened = open_database(bind, self._sources(), deferrable=options.deferrable)
-            database = await stack.enter_async_context(opened)
-            await stack.enter_async_context(database.decoding(options.on_unrepresentable))
+            first = min(bound, key=lambda each: each.options.deadline or inf)
+            opening = functools.partial(self._database, bound, stack)
+            database = await Limits(first.options).in_time_to_begin(opening)
         # All of them, before the first byte: what is wrong with the last one shows at once.
         for name, (resource, queryset) in self._exported.items():
             with _told_of(name):
@@ -156,10 +156,17 @@ class WorkbookStream(ByteStream[WorkbookResult]):
                 probe = copy.copy(self._sheets)
                 await in_thread_if_heavy(probe, probe.begin, run.plan.columns)
 
-    def _sources(self) -> Sources:
-        """Find what all of the resources read."""
-        found = (sources_of(each, queryset) for each, queryset in self._exported.values())
-        return functools.reduce(operator.or_, found)
+    async def _database(self, bound: Sequence[Resource], stack: AsyncExitStack) -> Database:
+        """Open the bind for all of the resources."""
+        bind, on_unrepresentable = bound[0].bind, bound[0].options.on_unrepresentable
+        assert bind is not None
+        read = (sources_of(each, queryset) for each, queryset in self._exported.values())
+        sources = functools.reduce(operator.or_, read)
+        deferrable = any(each.options.deferrable for each in bound)
+        opened = open_database(bind, sources, deferrable=deferrable)
+        database = await stack.enter_async_context(opened)
+        await stack.enter_async_context(database.decoding(on_unrepresentable))
+        return database
 
     def _origin(self) -> Origin:
         """Tell where the rows of all resources come from."""

@@ -104,7 +104,7 @@ def cut_at(sent: bytes, number: int, place: str) -> int:
 
 @pytest.mark.parametrize(
     ("strategy", "place", "how", "number"),
-    sampled(STRATEGIES, ("boundary", "random"), ("cut", "reset"), range(CUTS), every=23),
+    sampled(STRATEGIES, ("boundary", "random"), ("cut", "reset"), range(CUTS), every=47),
 )
 async def test_cut_after_bytes(
     far: Conditions,

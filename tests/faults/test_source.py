@@ -103,7 +103,7 @@ async def test_killed_while_working(
     assert outcome.error.rows < row
 
 
-@pytest.mark.parametrize(("strategy", "taken"), sampled(STRATEGIES, _IDLE, every=5))
+@pytest.mark.parametrize(("strategy", "taken"), sampled(STRATEGIES, _IDLE, every=7))
 async def test_killed_while_idle(
     conditions: Conditions, tmp_path: Path, strategy: type[ModelResource], taken: float
 ) -> None:
@@ -126,7 +126,7 @@ async def test_killed_while_idle(
 
 
 @pytest.mark.parametrize(
-    ("strategy", "target", "row"), sampled(STRATEGIES, TARGETS, _WORKING, every=13)
+    ("strategy", "target", "row"), sampled(STRATEGIES, TARGETS, _WORKING, every=17)
 )
 async def test_cancelled_by_the_server(
     conditions: Conditions,
@@ -180,7 +180,7 @@ _TIMEOUTS = (
 )
 
 
-@pytest.mark.parametrize(("strategy", "setting"), sampled(STRATEGIES, _TIMEOUTS, every=9))
+@pytest.mark.parametrize(("strategy", "setting"), sampled(STRATEGIES, _TIMEOUTS, every=11))
 async def test_own_transaction_outlives_timeouts(
     new_engine: NewEngine,
     watched: Watched,
@@ -378,7 +378,7 @@ async def changing(
     return conditions
 
 
-@pytest.mark.parametrize(("read", "change"), sampled(_READ, _CHANGES, every=11))
+@pytest.mark.parametrize(("read", "change"), sampled(_READ, _CHANGES, every=13))
 async def test_change_of_a_locked_table(
     changing: Conditions, tmp_path: Path, read: tuple[type[ModelResource], str], change: str
 ) -> None:
@@ -511,7 +511,7 @@ async def test_host_that_refuses(
 
 
 @pytest.mark.parametrize(
-    ("strategy", "target", "row"), sampled(STRATEGIES, TARGETS, _WORKING, every=13)
+    ("strategy", "target", "row"), sampled(STRATEGIES, TARGETS, _WORKING, every=23)
 )
 async def test_expression_that_fails(
     conditions: Conditions,

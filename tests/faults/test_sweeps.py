@@ -64,6 +64,11 @@ insert into sample values (
 """
 
 
+def _long(value: Any) -> Any:
+    """Leave a case to the long set."""
+    return pytest.param(value, marks=pytest.mark.faults)
+
+
 class Base(DeclarativeBase):
     """The registry of these models."""
 
@@ -303,17 +308,14 @@ def test_strategies_agree(expected: dict[str, str]) -> None:
         assert len({digest for key, digest in expected.items() if key.endswith(f"-{name}")}) == 1
 
 
-LEVELS = pytest.mark.parametrize("level", ["role", "database", "engine", "session"])
-
-
-@LEVELS
+@pytest.mark.parametrize("level", ["role", "session", _long("database"), _long("engine")])
 async def test_all_settings_together(level: str, site: Site, expected: dict[str, str]) -> None:
     """An export pins what it depends on, and leaves a caller's transaction as it was."""
     await check(site, level, TOGETHER, expected)
 
 
 @pytest.mark.faults
-@LEVELS
+@pytest.mark.parametrize("level", ["role", "database", "engine", "session"])
 @pytest.mark.parametrize("name", SETTINGS)
 async def test_settings_one_by_one(
     name: str, level: str, site: Site, expected: dict[str, str]
@@ -323,6 +325,7 @@ async def test_settings_one_by_one(
         await check(site, level, {name: value}, expected)
 
 
+@pytest.mark.faults
 async def test_settings_of_a_transaction(site: Site, expected: dict[str, str]) -> None:
     """What the caller sets for the transaction alone is heeded no more, and stays."""
     async with site.settings("engine", {}) as engine, engine.connect() as connection:
@@ -335,7 +338,7 @@ async def test_settings_of_a_transaction(site: Site, expected: dict[str, str]) -
         assert shown.scalar_one() == "sql_standard"
 
 
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("encoding", [_long("LATIN1"), _long("SQL_ASCII")])
 async def test_encodings_of_clients(encoding: str, site: Site, expected: dict[str, str]) -> None:
     """With another encoding the bytes are the same, or the characters that it lacks an error."""
     async with site.settings("session", {"client_encoding": encoding}) as engine:
@@ -354,14 +357,9 @@ async def test_encodings_of_clients(encoding: str, site: Site, expected: dict[st
 # --- our own process ------------------------------------------------------------------------
 
 
-def _long(value: str) -> Any:
-    """Leave a case to the long set."""
-    return pytest.param(value, marks=pytest.mark.faults)
-
-
 ZONES: Final = (
     "Asia/Kathmandu",
-    "America/New_York",
+    _long("America/New_York"),
     _long("Europe/Dublin"),
     _long("Australia/Lord_Howe"),
     _long("EST5EDT,M3.2.0,M11.1.0"),
@@ -380,6 +378,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     time.tzset()
 
 
+@pytest.mark.faults
 async def test_zones_of_the_process(zone: str, site: Site, expected: dict[str, str]) -> None:
     """Where the process believes to be makes no difference."""
     async with site.settings("engine", {}) as engine:
@@ -480,7 +479,7 @@ async def test_locales_of_the_process(name: str) -> None:
     assert set(PLAIN_FORMATS) <= {each.name for each in available_formats()}
 
 
-@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0], ids=["back", "ahead"])
+@pytest.mark.parametrize("jump", [-86_400.0, _long(86_400.0)], ids=["back", "ahead"])
 async def test_the_clock_jumps(
     jump: float, site: Site, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

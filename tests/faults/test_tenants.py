@@ -187,7 +187,9 @@ class ListResource(TenantHooks, Resource):
         return f"{row['word']} for {self.tenant}"
 
 
-RESOURCES: Final = (ServerResource, CopyResource, CursorResource, InstanceResource)
+def long(resource_class: type[ServerResource]) -> Any:
+    """Leave a case to the long set."""
+    return pytest.param(resource_class, marks=pytest.mark.faults)
 
 
 @pytest.fixture
@@ -245,7 +247,9 @@ async def check_at_once(resources: Sequence[Resource]) -> None:
         check(content, tenant)
 
 
-@pytest.mark.parametrize("resource_class", RESOURCES)
+@pytest.mark.parametrize(
+    "resource_class", [ServerResource, CopyResource, long(CursorResource), long(InstanceResource)]
+)
 async def test_one_resource_for_everybody(
     resource_class: type[ServerResource], invoices: AsyncEngine
 ) -> None:
@@ -257,6 +261,7 @@ async def test_one_resource_for_everybody(
     assert resource.fields["word"].column_name is None
 
 
+@pytest.mark.faults
 async def test_one_resource_for_each_request(invoices: AsyncEngine) -> None:
     """So do objects of their own, on one sessionmaker."""
     maker = async_sessionmaker(invoices)
@@ -269,6 +274,7 @@ async def test_rows_at_hand() -> None:
     await check_at_once([ListResource(hook_concurrency=4)] * EXPORTS)
 
 
+@pytest.mark.faults
 async def test_tenants_of_contexts(invoices: AsyncEngine) -> None:
     """The tenant may be in a context variable, which each task has its own of."""
     resource = CopyResource(invoices)

@@ -203,7 +203,7 @@ async def test_one_state(
                     await halves.watcher.execute("truncate half")
                 before = sum(writer.commits for writer in writers)
             received += chunk
-            await asyncio.sleep(0.001 * run)
+            await asyncio.sleep(0.001 * (run + 1))
     assert sum(writer.commits for writer in writers) > before
     rows = [tuple(row[:4]) for row in csv.reader(received.decode().splitlines())][1:]
     halves.tally.rows += abs(len(rows) - seen[0]) + sum(n - 1 for n in Counter(rows).values())
