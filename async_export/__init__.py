@@ -30,7 +30,7 @@ from async_export.resources import ModelResource, Resource, resource_factory
 from async_export.results import ExportResult, Progress, WorkbookResult
 from async_export.streams import ExportStream
 from async_export.verify import Finding, Verification, verify_export
-from async_export.version import __version__ as __version__
+from async_export.version import VERSION
 from async_export.workbooks import WorkbookStream, export_workbook, stream_workbook
 
 __all__ = (
@@ -74,3 +74,5 @@ __all__ = (
     "stream_workbook",
     "verify_export",
 )
+
+__version__ = VERSION

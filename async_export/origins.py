@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
 from async_export.statements import is_statement
-from async_export.version import __version__
+from async_export.version import VERSION
 
 __all__ = ("fingerprint_of", "versions_of")
 
@@ -32,7 +32,7 @@ def fingerprint_of(queryset: Any, dialect: Dialect) -> str:
 def versions_of(dialect: Dialect | None) -> dict[str, str]:
     """Give the versions of what takes part in an export, by name."""
     versions = {
-        "async_export": __version__,
+        "async_export": VERSION,
         "python": platform.python_version(),
         "sqlalchemy": sqlalchemy.__version__,
     }

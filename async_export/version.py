@@ -1,5 +1,5 @@
 """The version of async_export."""
 
-__all__ = ("__version__",)
+__all__ = ("VERSION",)
 
-__version__ = "0.1.0"
+VERSION = "0.1.0"
