@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -20,7 +20,7 @@ from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.postgres.codecs import exact_values, types_with_own_codecs
 from async_export.postgres.locks import REWRITTEN
 from async_export.postgres.network import Watchdog, keep_alive
-from async_export.postgres.settings import FOREIGN_SETTINGS, Foreign, text_settings
+from async_export.postgres.settings import FOREIGN_SETTINGS, TIMEOUTS, Foreign, text_settings
 from async_export.results import Snapshot
 from async_export.sources import Sources
 from async_export.transactions import begin, driver_of, isolation, look_up
@@ -64,6 +64,7 @@ class Database:
             the loader options of the export.
         is_own: Whether the transaction is the export's own.
         foreign: Settings of the caller's transaction that give values another text.
+        timeouts: By name, seconds of what closes the session of the caller's transaction.
         own_codecs: Numbers of the types for which the caller has set codecs of his own.
         snapshot: What is known of the state that the export shows.
         watchdog: Ends the connection if it does not answer when the export is given up.
@@ -74,6 +75,7 @@ class Database:
     loader: AsyncSession
     is_own: bool = False
     foreign: Foreign = ()
+    timeouts: Mapping[str, float] = field(default_factory=dict)
     own_codecs: frozenset[int] = frozenset()
     snapshot: Snapshot = _CALLERS_SNAPSHOT
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(_CALLERS_PATIENCE))
@@ -209,7 +211,7 @@ async def open_database(
         except UnboundExecutionError as error:
             raise ConfigurationError("the session has no engine to run on") from error
         if not database.is_own:
-            stack.callback(database.watchdog.disarm)
+            stack.push_async_callback(_leave, database)
         yield database
 
 
@@ -260,9 +262,9 @@ async def _join_session(
     if session.sync_session.autoflush:
         await session.flush()
     connection = await session.connection(arguments)
-    foreign = await _foreign_settings(connection)
+    foreign, timeouts = await _foreign_settings(connection)
     if session.sync_session.dispatch.do_orm_execute:
-        return Database(session, connection, session, foreign=foreign)
+        return Database(session, connection, session, foreign=foreign, timeouts=timeouts)
     own = AsyncSession(
         connection,
         sync_session_class=type(session.sync_session),
@@ -270,20 +272,33 @@ async def _join_session(
         autoflush=False,
     )
     stack.push_async_callback(_close, own, Watchdog(_CALLERS_PATIENCE))
-    return Database(session, connection, own, foreign=foreign)
+    return Database(session, connection, own, foreign=foreign, timeouts=timeouts)
 
 
 async def _join_connection(connection: AsyncConnection, stack: AsyncExitStack) -> Database:
     session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
     stack.push_async_callback(_close, session, Watchdog(_CALLERS_PATIENCE))
-    return Database(session, connection, session, foreign=await _foreign_settings(connection))
+    foreign, timeouts = await _foreign_settings(connection)
+    return Database(session, connection, session, foreign=foreign, timeouts=timeouts)
 
 
-async def _foreign_settings(connection: AsyncConnection) -> Foreign:
+async def _foreign_settings(connection: AsyncConnection) -> tuple[Foreign, dict[str, float]]:
     """Look at the settings of the caller's transaction, which begins with that if it has not."""
     if connection.dialect.driver != "asyncpg":
-        return ()
-    return [tuple(row) for row in await connection.execute(FOREIGN_SETTINGS)]
+        return (), {}
+    foreign = [tuple(row) for row in await connection.execute(FOREIGN_SETTINGS)]
+    timeouts = await connection.execute(TIMEOUTS)
+    return foreign, {row.name: row.seconds for row in timeouts}
+
+
+async def _leave(database: Database) -> None:
+    """Give the caller's connection back."""
+    database.watchdog.disarm()
+    if database.dialect.driver == "asyncpg" and not database.connection.invalidated:
+        with suppress(*DATABASE_ERRORS):
+            if (await database.driver()).is_closed():
+                # Or the caller's own rollback would fail, and hide the error that tells why.
+                await database.connection.invalidate()
 
 
 async def cancelled_once(work: Coroutine[Any, Any, _T], watchdog: Watchdog) -> _T:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -124,20 +125,28 @@ _TELLING_SQLITE: Final = (
 _TELLING_CLASSES: Final = ("08", "25", "28", "3D", "40", "42", "53", "55", "57")
 
 
-def source_error(error: BaseException, rows: int = 0) -> SourceError:
+def source_error(
+    error: BaseException,
+    rows: int = 0,
+    *,
+    idle: float = 0,
+    timeouts: Mapping[str, float] = MappingProxyType({}),
+) -> SourceError:
     """Say what became of the database, without values or passwords.
 
     Args:
         error: What the driver, the pool or the network raised.
         rows: How many rows had been fetched before.
+        idle: How many seconds nothing had been asked of the server: what it says when it closes
+            an idle session, asyncpg does not tell.
+        timeouts: By name, seconds of the settings that close idle sessions.
     """
     chain = list(_chain(error))
-    told = [each for each in chain if _sqlstate(each)]
-    # SQLAlchemy's adapters repeat the code of the driver's own error.
-    own = (each for each in told if isinstance(each, asyncpg.PostgresError))
-    cause = next(own, told[0] if told else _innermost(chain))
+    cause = _cause(chain)
     sqlstate = _sqlstate(cause)
     fault = _fault(chain, cause, sqlstate)
+    if fault is _LOST and (setting := _setting_of(idle, timeouts)):
+        fault = _FAULTS[_STATES[setting]]
     name, detail = type(cause).__name__, str(cause).partition("\n")[0]
     message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
     if fault.advice:
@@ -156,6 +165,29 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         waiting += [getattr(each, "orig", None), each.__cause__, each.__context__]
+
+
+def _cause(chain: list[BaseException]) -> BaseException:
+    """Find the error that tells most."""
+    told = [each for each in chain if _sqlstate(each)]
+    # SQLAlchemy's adapters repeat the code of the driver's own error.
+    own = [each for each in told if isinstance(each, asyncpg.PostgresError)]
+    # That a connection is lost, asyncpg finds out by itself, after what the server said.
+    servers = (each for each in own if not isinstance(each, asyncpg.PostgresConnectionError))
+    return next(servers, (own or told or [_innermost(chain)])[0])
+
+
+def _setting_of(idle: float, timeouts: Mapping[str, float]) -> str | None:
+    """Give the setting that has closed a session which was idle so long; None if none has."""
+    if 0 < timeouts.get(_IDLE, 0) <= idle:
+        return _IDLE
+    # The transaction was under way before, who knows how long.
+    return _WHOLE if timeouts.get(_WHOLE, 0) > 0 and idle > 0 else None
+
+
+_IDLE: Final = "idle_in_transaction_session_timeout"
+_WHOLE: Final = "transaction_timeout"
+_STATES: Final = {_IDLE: "25P03", _WHOLE: "25P04"}
 
 
 def _innermost(chain: list[BaseException]) -> BaseException:
@@ -178,20 +210,25 @@ def _fault(chain: list[BaseException], cause: BaseException, sqlstate: str | Non
     if sqlstate in _FAULTS:
         return _FAULTS[sqlstate]
     if sqlstate is not None and sqlstate.startswith("08"):
-        return _Fault(ConnectionLostError, _GONE)
+        return _LOST
     if any(isinstance(each, PoolTimeoutError) for each in chain):
         return _Fault(PoolExhaustedError, _POOL, "pool_timeout")
     if sqlstate is None and any(_is_loss(each) for each in chain):
-        is_reached = not isinstance(cause, OSError)
-        return _Fault(ConnectionLostError, _GONE if is_reached else "")
+        return _UNREACHED if isinstance(cause, OSError) else _LOST
     return _Fault(SourceError, "")
+
+
+_LOST: Final = _Fault(ConnectionLostError, _GONE)
+
+_UNREACHED: Final = _Fault(ConnectionLostError, "")
 
 
 def _is_loss(error: Any) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error) or "closing" in str(error)
     is_invalid: bool = getattr(error, "connection_invalidated", False)
-    return is_invalid or isinstance(error, OSError)
+    # asyncpg is confused by what a server says before it closes an idle session.
+    return is_invalid or isinstance(error, OSError | asyncpg.InternalClientError)
 
 
 def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:

@@ -78,14 +78,17 @@ class Limits:
         self.stopped = name
         return StopExport(name)
 
-    async def in_time_to_begin(self, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def in_time_to_begin(
+        self, work: Callable[[], Awaitable[_T]], *, is_database: bool = False
+    ) -> _T:
         """Await what comes before the first row, where there is nothing to end in good order.
 
         Raises:
             LimitError: the deadline has passed.
+            SourceTimeoutError: the database did not answer for too long.
         """
         try:
-            return await self.in_time(work, 0)
+            return await self.in_time(work, 0, is_database=is_database)
         except StopExport:
             assert self._options.deadline is not None
             raise LimitError("deadline", self._options.deadline) from None

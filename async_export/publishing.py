@@ -69,7 +69,7 @@ async def _publish_file(
         rejected = await rejects.seal()
         if with_manifest:
             made = make_manifest(
-                sink.target,
+                sink.path,
                 stream.result,
                 stream.tally,
                 rejects=rejected,

@@ -26,7 +26,6 @@ from async_export.errors import (
 )
 from async_export.faults import DATABASE_ERRORS, source_error
 from async_export.postgres.codecs import UnrepresentableError
-from async_export.postgres.network import Watchdog
 
 __all__ = ("BatchSize", "CursorSource", "IterableSource", "ResultSource", "Source")
 
@@ -105,12 +104,12 @@ class ResultSource:
 
     Args:
         result: The open result.
-        watchdog: What ends its connection if the server does not listen.
+        database: Where it comes from.
     """
 
-    def __init__(self, result: AsyncResult[Any], watchdog: Watchdog) -> None:
+    def __init__(self, result: AsyncResult[Any], database: Database) -> None:
         self._result = result
-        self._watchdog = watchdog
+        self._database = database
         self.names = tuple(result.keys())
         self.fetched = 0
 
@@ -138,7 +137,7 @@ class ResultSource:
             return result
 
         try:
-            return cls(await cancelled_once(run(), database.watchdog), database.watchdog)
+            return cls(await cancelled_once(run(), database.watchdog), database)
         except DATABASE_ERRORS as error:
             raise _failed(error, 0) from error
         except InvalidRequestError as error:
@@ -151,13 +150,17 @@ class ResultSource:
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
+        idle = Idle(self._database)
         while True:
             size.begin()
+            idle.end()
             try:
-                rows = await cancelled_once(self._result.fetchmany(size.rows), self._watchdog)
+                fetched = self._result.fetchmany(size.rows)
+                rows = await cancelled_once(fetched, self._database.watchdog)
             except Exception as error:
                 # Drivers, and the types of a model, raise anything.
-                raise _failed(error, self.fetched) from error
+                raise _failed(error, self.fetched, idle) from error
+            idle.begin()
             if not rows:
                 return
             self.fetched += len(rows)
@@ -186,14 +189,16 @@ class CursorSource:
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
-        watchdog = self._database.watchdog
+        watchdog, idle = self._database.watchdog, Idle(self._database)
         try:
             reading = self._database.reading(savepoint=False)
             driver = await self._stack.enter_async_context(reading)
             cursor = await cancelled_once(_opened(driver, self._sql), watchdog)
             while True:
                 size.begin()
+                idle.end()
                 rows = await cancelled_once(cursor.fetch(size.rows), watchdog)
+                idle.begin()
                 if not rows:
                     return
                 self.fetched += len(rows)
@@ -201,7 +206,7 @@ class CursorSource:
         except ExportError:
             raise
         except Exception as error:
-            raise _failed(error, self.fetched) from error
+            raise _failed(error, self.fetched, idle) from error
 
     async def aclose(self) -> None:
         """Leave the transaction as it was; its cursor goes with it."""
@@ -213,9 +218,32 @@ async def _opened(driver: asyncpg.Connection, sql: str) -> Any:
     return await driver.cursor(sql)
 
 
-def _failed(error: BaseException, rows: int) -> Exception:
+class Idle:
+    """How long nothing has been asked of a server, between two fetches.
+
+    Args:
+        database: Where the rows come from.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.timeouts = database.timeouts
+        self.seconds = 0.0
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Note that a fetch has ended."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """Note that a fetch begins."""
+        self.seconds = time.monotonic() - self._began
+
+
+def _failed(error: BaseException, rows: int, idle: Idle | None = None) -> Exception:
     if isinstance(error, DATABASE_ERRORS):
-        return source_error(error, rows)
+        if idle is None:
+            return source_error(error, rows)
+        return source_error(error, rows, idle=idle.seconds, timeouts=idle.timeouts)
     if isinstance(error, UnrepresentableError):
         cure = "on_unrepresentable='text' exports the database's own text"
         return UnrepresentableValueError(f"{error}; {cure}", rows)

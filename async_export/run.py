@@ -619,15 +619,12 @@ async def running(
     """
     limits = Limits(hooks.options)
     async with AsyncExitStack() as stack:
-
-        async def begin() -> Run:
-            run = Run(hooks, await _opened(hooks, queryset, database, stack), kwargs, limits)
-            hooks.begin_run(run, run.session)
-            stack.push_async_callback(run.aclose)
-            await run.prepare(queryset, selected, spec)
-            return run
-
-        run = await limits.in_time_to_begin(begin)
+        opening = partial(_opened, hooks, queryset, database, stack)
+        database = await limits.in_time_to_begin(opening, is_database=True)
+        run = Run(hooks, database, kwargs, limits)
+        hooks.begin_run(run, run.session)
+        stack.push_async_callback(run.aclose)
+        await limits.in_time_to_begin(partial(run.prepare, queryset, selected, spec))
         try:
             yield run
         except BaseException as error:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from async_export.errors import ConfigurationError, MissingDependencyError, SourceError
+from async_export.faults import source_error
 
 __all__ = ("engine_from_url",)
 
@@ -66,9 +67,11 @@ def _postgresql_engine(dsn: str) -> AsyncEngine:
                 "written as %40 for @, %2F for /, %3A for :"
             ) from None
         except (asyncpg.PostgresError, OSError) as error:
-            detail = str(error).partition("\n")[0] or type(error).__name__
-            sqlstate = getattr(error, "sqlstate", None)
-            raise SourceError(f"cannot connect to PostgreSQL: {detail}", 0, sqlstate) from error
+            found = source_error(error)
+            message = f"cannot connect to PostgreSQL: {found.message}"
+            raise type(found)(message, 0, found.sqlstate, found.setting) from error
+        except OverflowError as error:
+            raise ConfigurationError("the port of a URL is a number up to 65535") from error
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
 

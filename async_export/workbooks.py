@@ -144,7 +144,8 @@ class WorkbookStream(ByteStream[WorkbookResult]):
         if bound:
             first = min(bound, key=lambda each: each.options.deadline or inf)
             opening = functools.partial(self._database, bound, stack)
-            database = await Limits(first.options).in_time_to_begin(opening)
+            limits = Limits(first.options)
+            database = await limits.in_time_to_begin(opening, is_database=True)
         # All of them, before the first byte: what is wrong with the last one shows at once.
         for name, (resource, queryset) in self._exported.items():
             with _told_of(name):

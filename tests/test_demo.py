@@ -141,5 +141,5 @@ def test_the_demo_needs_its_wheels(
 def test_an_output_that_cannot_be_made(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A folder that cannot be made is told before anything is started."""
     (tmp_path / "file").touch()
-    assert run(["demo", "-o", str(tmp_path / "file")]) == 1
+    assert run(["demo", "-o", str(tmp_path / "file")]) == 3
     assert "file: " in capfd.readouterr().err

@@ -148,7 +148,7 @@ def _python(url: str, *arguments: str) -> str:
 
 def _interrupt(child: subprocess.Popen[str]) -> None:
     try:
-        child.send_signal(signal.SIGINT)
+        child.terminate()
         child.wait(_STOP_SECONDS)
     finally:
         child.kill()

@@ -9,7 +9,14 @@ from typing import Final, TypeAlias
 import asyncpg
 from sqlalchemy import text
 
-__all__ = ("FOREIGN_SETTINGS", "OWN_SETTINGS", "Foreign", "set_command", "text_settings")
+__all__ = (
+    "FOREIGN_SETTINGS",
+    "OWN_SETTINGS",
+    "TIMEOUTS",
+    "Foreign",
+    "set_command",
+    "text_settings",
+)
 
 _TEXT: Final = {
     "DateStyle": "ISO",
@@ -74,6 +81,15 @@ FOREIGN_SETTINGS: Final = text(
     """  # noqa: S608 - constants
 )
 """Finds what gives values another text in a transaction of somebody else's."""
+
+TIMEOUTS: Final = text(
+    """
+    select name, setting::double precision / 1000 as seconds from pg_catalog.pg_settings
+    where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
+      and setting <> '0'
+    """
+)
+"""Finds what closes an idle session in a transaction of somebody else's, in seconds."""
 
 Foreign: TypeAlias = Sequence[tuple[str, str, str]]
 """Names of settings, what they are and what they should be."""

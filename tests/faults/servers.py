@@ -1,4 +1,4 @@
-"""PostgreSQL 15, standbys of it and PgBouncer, from Debian's packages, where these are installed."""
+"""PostgreSQL 15, its standbys and PgBouncer, of Debian's packages where these are installed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ needs_pgbouncer = pytest.mark.skipif(
     not _PGBOUNCER.exists(), reason="needs Debian's package pgbouncer"
 )
 
+_TEMPORARY = tempfile.gettempdir()
+"""That of the system, whatever a test says it is: the servers' user must get there."""
+
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 
@@ -43,7 +46,7 @@ exec "$@" 3<&-
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """Give a folder with a short path, as sockets need it, and remove it in the end."""
-    with tempfile.TemporaryDirectory(prefix="async-export-tests-") as folder:
+    with tempfile.TemporaryDirectory(prefix="async-export-tests-", dir=_TEMPORARY) as folder:
         Path(folder).chmod(0o711)  # as root, the servers' user must get through
         yield Path(folder)
 

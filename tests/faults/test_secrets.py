@@ -4,8 +4,11 @@ Whatever is secret here has the word ``canary`` in it. An error of another's kee
 the ``__cause__`` of ours, where who debugs will find it; nothing else may tell it.
 """
 
+# ruff: noqa: ASYNC110 - what the server does is waited for by looking
+
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 import sqlite3
@@ -23,6 +26,7 @@ import asyncpg
 import pytest
 from library import bytes_of, records_of
 from sqlalchemy import (
+    URL,
     Column,
     Date,
     Enum,
@@ -50,6 +54,7 @@ from async_export import (
     Resource,
     RowError,
     SinkError,
+    SourceError,
     depends,
     resource_factory,
 )
@@ -223,24 +228,30 @@ async def picky_role(pg_connection: asyncpg.Connection) -> AsyncIterator[str]:
         await pg_connection.execute(f"drop role {role}")
 
 
+async def is_refused(url: URL) -> bool:
+    """Tell whether a login without a password is refused."""
+    try:
+        connection = await asyncpg.connect(url.set(password=None).render_as_string())
+    except asyncpg.PostgresError:
+        return True
+    await connection.close()
+    return False
+
+
 async def test_a_wrong_password(picky_role: str, postgres_url: str) -> None:
     """A refused login is an error of ours that has the role and not the password."""
     url = make_url(postgres_url).set(username=picky_role, password=CANARY)
-    engines = [
+    async with asyncio.timeout(5):  # the server takes a moment to read its rules again
+        while not await is_refused(url):
+            await asyncio.sleep(0.01)
+    for engine in (
         engine_from_url(url.render_as_string(hide_password=False)),
         create_async_engine(url.set(drivername="postgresql+asyncpg")),
-    ]
-    for engine in engines:
-        for _ in range(50):  # the server takes a moment to read its rules again
-            with suppress(asyncpg.PostgresError):
-                await asyncpg.connect(url.set(password=None).render_as_string())
-                await anyio.sleep(0.01)
-                continue
-            break
-        with pytest.raises(ExportError, match="password authentication failed") as caught:
+    ):
+        with pytest.raises(SourceError, match="password authentication failed") as caught:
             await bytes_of(NoteResource(engine))
+        assert caught.value.sqlstate == "28P01"
         assert not reveals(texts_of(caught.value), engine, engine.url)
-        assert getattr(caught.value, "sqlstate", None) == "28P01"
         await engine.dispose()
 
 
@@ -293,9 +304,9 @@ def test_urls_on_the_command_line(
     name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does the command line, whether it is an argument or in the environment."""
-    assert run(["query", "select 1", "--db", URLS[name]]) in {1, 2}
+    assert run(["query", "select 1", "--db", URLS[name]]) in {1, 2, 75}
     monkeypatch.setenv("DATABASE_URL", URLS[name])
-    assert run(["table", "note"]) in {1, 2}
+    assert run(["table", "note"]) in {1, 2, 75}
     assert run(["run", "--help"]) == 0
     assert not reveals(*capfd.readouterr())
 
