@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapper
 
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.fields import Field, split_path
-from async_export.guard import secret_names
+from async_export.guard import refuse_secrets
 from async_export.options import ALL, ResourceOptions
 from async_export.paths import has_attribute, known_names, resolve_path
 
@@ -125,27 +125,22 @@ def _chosen(cls: type, options: ResourceOptions, declared: Mapping[str, Field]) 
             f'fields = "{ALL}"'
         )
     else:
-        columns = [n for n in _column_names(options.model) if n not in options.exclude]
-        _refuse_secrets(cls, [name for name in columns if name not in declared])
+        columns = {n: c for n, c in _columns(options.model).items() if n not in options.exclude}
+        refuse_secrets(cls.__name__, {n: c for n, c in columns.items() if n not in declared})
         names = list(dict.fromkeys([*columns, *declared]))
     return [name for name in names if name not in options.exclude]
 
 
-def _refuse_secrets(cls: type, names: Iterable[str]) -> None:
-    secrets = secret_names(names)
-    if secrets:
-        raise ConfigurationError(
-            f"{cls.__name__} would export {', '.join(secrets)}, which looks secret; list what "
-            "to export in Meta.fields, or name it in Meta.exclude"
-        )
-
-
-def _column_names(model: Any) -> list[str]:
-    if isinstance(model, Table):
-        return list(model.columns.keys())
+def _columns(model: Any) -> dict[str, str]:
+    """Give the names that the columns of *model* have in the database, by those that they have."""
     mapper = mapper_of(model)
-    assert mapper is not None
-    return [name for name in mapper.columns.keys() if not name.startswith("_")]  # noqa: SIM118 - no dict
+    columns = model.columns if mapper is None else mapper.columns
+    public = mapper is not None
+    return {
+        key: str(getattr(column, "name", key))
+        for key, column in columns.items()
+        if not (public and key.startswith("_"))
+    }
 
 
 def _model_names(model: Any) -> list[str]:

@@ -147,7 +147,7 @@ def source_error(
     fault = _fault(chain, cause, sqlstate)
     if fault is _LOST and (setting := _setting_of(idle, timeouts)):
         fault = _FAULTS[_STATES[setting]]
-    name, detail = type(cause).__name__, str(cause).partition("\n")[0]
+    name, detail = type(cause).__name__, _printable(str(cause).partition("\n")[0])
     message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
     if fault.advice:
         message = f"{message}; {fault.advice}"
@@ -165,6 +165,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         waiting += [getattr(each, "orig", None), each.__cause__, each.__context__]
+
+
+def _printable(text: str) -> str:
+    """Give *text* without what could forge a line of a log, or move a terminal's cursor."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _cause(chain: list[BaseException]) -> BaseException:
@@ -231,10 +236,22 @@ def _is_loss(error: Any) -> bool:
     return is_invalid or isinstance(error, OSError | asyncpg.InternalClientError)
 
 
+def _is_of_statement(error: Any, sqlstate: str) -> bool:
+    """Tell whether it is the statement that is at fault, and no value in it.
+
+    Functions may raise any state with any text. Casts to names of relations and the like repeat
+    what they cannot find; only what the statement itself names wrongly has a position.
+    """
+    if str(getattr(error, "server_source_filename", "")).startswith("pl"):
+        return False
+    is_named = sqlstate != "42501" and sqlstate.startswith("42")
+    return not is_named or getattr(error, "position", None) is not None
+
+
 def _is_telling(error: Any, sqlstate: str | None, detail: str) -> bool:
     """Tell whether the text of an error speaks of names and states only, never of values."""
     if sqlstate is not None:
-        return sqlstate[:2] in _TELLING_CLASSES
+        return sqlstate[:2] in _TELLING_CLASSES and _is_of_statement(error, sqlstate)
     if isinstance(error, sqlite3.Error):
         return detail.startswith(_TELLING_SQLITE)
     return isinstance(error, OSError | PoolTimeoutError | asyncpg.InterfaceError)

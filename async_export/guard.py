@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-__all__ = ("secret_names",)
+from async_export.errors import ConfigurationError
+
+__all__ = ("refuse_secrets", "secret_names")
 
 _ANYWHERE = re.compile(
     r"""
@@ -36,3 +38,21 @@ def secret_names(names: Iterable[str]) -> list[str]:
 def _looks_secret(name: str) -> bool:
     parts = [part.lower() for part in _PARTS.findall(name)]
     return bool(_ANYWHERE.search("".join(parts))) or not _AS_PART.isdisjoint(parts)
+
+
+def refuse_secrets(owner: str, columns: Mapping[str, str]) -> None:
+    """Refuse columns that look secret, which nobody has named.
+
+    Args:
+        owner: Who would export them.
+        columns: By the name under which they would be exported, that in the database.
+
+    Raises:
+        ConfigurationError: there are some.
+    """
+    secrets = [name for name, column in columns.items() if secret_names((name, column))]
+    if secrets:
+        raise ConfigurationError(
+            f"{owner} would export {', '.join(secrets)}, which looks secret; list what to export "
+            "in Meta.fields, declare a field of that name, or name it in Meta.exclude"
+        )

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, Final, Protocol
 
 import asyncpg
-from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncResult
 
 from async_export.binds import Database, cancelled_once
@@ -144,7 +144,8 @@ class ResultSource:
             cure = "; use selectinload" if "yield_per" in str(error) else ""
             raise ConfigurationError(f"the queryset cannot be streamed{cure} ({error})") from error
         except SQLAlchemyError as error:
-            raise ConfigurationError(f"the queryset is no valid statement: {error}") from error
+            reason = _reason(error)
+            raise ConfigurationError(f"the queryset is no valid statement: {reason}") from error
         except Exception as error:
             raise _failed(error, 0) from error
 
@@ -216,6 +217,13 @@ class CursorSource:
 
 async def _opened(driver: asyncpg.Connection, sql: str) -> Any:
     return await driver.cursor(sql)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Say what SQLAlchemy says of a statement, without its text and values."""
+    told = getattr(error, "orig", None) or error
+    is_about_names = isinstance(told, SQLAlchemyError) and not isinstance(told, StatementError)
+    return str(told) if is_about_names else type(told).__name__
 
 
 class Idle:

@@ -32,6 +32,7 @@ from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.explain import Explanation, explain_plan
 from async_export.fields import DEPENDS, Field, split_path
 from async_export.formats import Encoder, format_for_path, make_encoder
+from async_export.guard import refuse_secrets
 from async_export.hooks import default_hook, is_overridden, maybe_await
 from async_export.options import ALL, ResourceOptions, check_keywords
 from async_export.paths import column_at, has_attribute, key_names
@@ -455,9 +456,10 @@ class Resource:
         Called by the run.
         """
         if self.options.model is None and self.options.fields == ALL:
-            for name in names:
-                if name not in self.fields and name not in self.options.exclude:
-                    self.fields[name] = Field(name)
+            known = (*self.fields, *self.options.exclude)
+            adopted = [name for name in names if name not in known]
+            refuse_secrets(type(self).__name__, {name: name for name in adopted})
+            self.fields |= {name: Field(name) for name in adopted}
 
     @classmethod
     def _check_paths(cls, *_: Any) -> None:

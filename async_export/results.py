@@ -49,7 +49,7 @@ class Origin:
 
     Attributes:
         fingerprint: Hexadecimal digest of the queryset's SQL and parameters; empty if it is no
-            statement.
+            statement. Who knows the SQL can find out by it whether a guessed parameter is right.
         snapshot: The state of the database; None if there was none.
         versions: By name, versions of what took part.
     """

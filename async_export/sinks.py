@@ -95,7 +95,7 @@ class FileSink(Sink):
             the export runs is not replaced either; this takes a file system with hard links.
 
     Raises:
-        ConfigurationError: *path* holds a null character.
+        ConfigurationError: *path* holds a null character, or what is none.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -103,6 +103,10 @@ class FileSink(Sink):
         self.overwrite = overwrite
         if "\0" in self.path:
             raise ConfigurationError("the path holds a null character")
+        try:
+            os.fsencode(self.path)
+        except UnicodeEncodeError:
+            raise ConfigurationError("the path holds what is no character") from None
         self._thread = _Thread()
         self._draft: Draft | None = None
         self._is_sealed = False

@@ -209,7 +209,7 @@ class RowSelect:
         """Give *element* of every related object, as an array."""
         values, order = _element(target, element)
         aggregated = self._aggregated(
-            target, values, func.array_agg(aggregate_order_by(values.it, *order))
+            target, values, func.pg_catalog.array_agg(aggregate_order_by(values.it, *order))
         )
         sqltype: TypeEngine[Any] = values.it.type
         found = func.coalesce(aggregated, cast(array([]), ARRAY(sqltype)), type_=ARRAY(sqltype))
@@ -232,7 +232,9 @@ class RowSelect:
         """
         values, order = _element(target, element)
         text = func.coalesce(cast(render(values.it), Text), literal_column("'None'"))
-        joined = func.string_agg(text, aggregate_order_by(separator, *order), type_=Text())
+        joined = func.pg_catalog.string_agg(
+            text, aggregate_order_by(separator, *order), type_=Text()
+        )
         aggregated: ColumnElement[Any] = self._aggregated(target, values, joined)
         return (
             _null_if_absent(self._entity(target.relations), aggregated)

@@ -108,7 +108,7 @@ async def _parse(connection: AsyncConnection, statement: Any) -> None:
     """Let the server read *statement*, so that this transaction holds the locks that it takes."""
     options = {"render_postcompile": True}
     # What is wrong with it will be told when it is planned.
-    with suppress(SQLAlchemyError, asyncpg.PostgresError):
+    with suppress(SQLAlchemyError, asyncpg.PostgresError, ConfigurationError):
         sql = str(statement.compile(dialect=connection.dialect, compile_kwargs=options))
         driver = await driver_of(connection)
         async with driver.transaction():

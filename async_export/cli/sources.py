@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from async_export.cli.totals import Total, TotalMode
 from async_export.errors import ConfigurationError, UnknownNameError
 from async_export.faults import source_error
+from async_export.fields import Field
 from async_export.guard import secret_names
 from async_export.hooks import maybe_await
 from async_export.options import ALL
@@ -241,7 +242,8 @@ def query_resource(
             return statement
 
         def adopt_columns(self, names: Sequence[str]) -> None:
-            super().adopt_columns(_without_secrets(names, notice) if fields is None else names)
+            shown = _without_secrets(names, notice) if fields is None else names
+            self.fields |= {name: Field(name) for name in shown}
 
     return QueryResource
 

@@ -150,7 +150,11 @@ _CODED = frozenset({"date", "numeric", "time", "timestamp", "timestamptz"})
 
 def carried(column: ColumnElement[Any], type: str) -> ColumnElement[Any]:  # noqa: A002 - PostgreSQL's word
     """Give what has the text that the decoder of *type* takes, whatever the session's zone is."""
-    return func.timezone(literal_column("'UTC'"), column) if type == "timestamptz" else column
+    return (
+        func.pg_catalog.timezone(literal_column("'UTC'"), column)
+        if type == "timestamptz"
+        else column
+    )
 
 
 def processed(value: Value, process: Callable[[Any], Any] | None) -> Value:

@@ -83,4 +83,4 @@ def _concat(texts: list[ColumnElement[Any]], marker: ColumnElement[Any]) -> Colu
     between: list[ColumnElement[Any]] = []
     for text in texts:
         between += [marker, text]
-    return func.concat(*between[1:], type_=Text())
+    return func.pg_catalog.concat(*between[1:], type_=Text())

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from async_export.errors import ConfigurationError
+
 __all__ = ("ServerColumn", "ServerType", "describe")
 
 
@@ -41,7 +43,16 @@ async def describe(connection: asyncpg.Connection, sql: str) -> list[ServerColum
 
     Raises:
         asyncpg.PostgresError: the server refuses the statement.
+        ConfigurationError: it holds what no text of PostgreSQL holds.
     """
+    try:
+        is_text = "\0" not in sql and bool(sql.encode())
+    except UnicodeEncodeError:
+        is_text = False
+    if not is_text:
+        raise ConfigurationError(
+            "the statement holds a null character, or what is no character; look at its labels"
+        )
     # Without a name: behind a pooler, a named one would stay in somebody else's session.
     prepared = await connection.prepare(sql, name="")
     return [ServerColumn(each.name, _server_type(each.type)) for each in prepared.get_attributes()]

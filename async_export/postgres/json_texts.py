@@ -54,7 +54,7 @@ def _date(column: Expression) -> Expression:
 
 
 def _escaped(value: Expression) -> Expression:
-    return func.to_json(value)
+    return func.pg_catalog.to_json(value)
 
 
 def _uuid(column: Expression) -> Expression:

@@ -77,6 +77,10 @@ __all__ = (
 
 Expression: TypeAlias = ColumnElement[Any]
 
+_pg = func.pg_catalog
+"""Functions with their schema: another one whose arguments fit better, in a schema of the search
+path, would be taken in place of PostgreSQL's own."""
+
 
 class NeverEmpty(Text):
     """Text that is never the empty string, so that ``nullif(…, '')`` has nothing to do."""
@@ -122,23 +126,23 @@ def own_text(column: Expression, *, may_be_empty: bool = False) -> Expression:
 
 def padded_text(column: Expression) -> Expression:
     """``char(n)`` with its blanks, which a cast to text would strip."""
-    return func.textin(func.bpcharout(column), type_=Text())
+    return _pg.textin(_pg.bpcharout(column), type_=Text())
 
 
 def hex_text(column: Expression) -> Expression:
     """``bytea`` as ``bytes.hex()``."""
-    return func.encode(column, _const("'hex'"), type_=Text())
+    return _pg.encode(column, _const("'hex'"), type_=Text())
 
 
 def base64_text(column: Expression) -> Expression:
     """``bytea`` in base64, without PostgreSQL's line breaks."""
-    lines = func.encode(column, _const("'base64'"))
-    return func.replace(lines, _const(r"E'\n'"), _const("''"), type_=Text())
+    lines = _pg.encode(column, _const("'base64'"))
+    return _pg.replace(lines, _const(r"E'\n'"), _const("''"), type_=Text())
 
 
 def inet_text(column: Expression) -> Expression:
     """``inet`` as COPY writes it: a cast to text would add ``/32``."""
-    return func.abbrev(column, type_=NeverEmpty())
+    return _pg.abbrev(column, type_=NeverEmpty())
 
 
 def jsonb_text(column: Expression) -> Expression:
@@ -153,8 +157,8 @@ def array_text(column: Expression, separator: Expression) -> Expression:
         column: The array, of elements of which PostgreSQL's own text is right.
         separator: What stands between two elements.
     """
-    joined = func.array_to_string(column, separator, _const("'None'"))
-    nested = func.array_ndims(column) > _const("1")
+    joined = _pg.array_to_string(column, separator, _const("'None'"))
+    nested = _pg.array_ndims(column) > _const("1")
     return type_coerce(case((nested, cast(column, Text())), else_=joined), Text())
 
 
@@ -228,7 +232,7 @@ def _float_form(
     plain_below: str,
     shortest: Expression,
 ) -> Expression:
-    text, size = own_text(value), func.abs(value)
+    text, size = own_text(value), _pg.abs(value)
     plain = and_(size >= _const("1e-4"), size < _const(plain_below))
     return _never_empty(
         case(
@@ -247,7 +251,7 @@ def _shortest_text(value: Expression) -> Expression:
     From 2^54 to 1e40 numbers of few digits may lie midway between two floats. They read back as the
     one that is even, so that Python takes them for its text; PostgreSQL does not.
     """
-    text, size = own_text(value), func.abs(value)
+    text, size = own_text(value), _pg.abs(value)
     settled = (size < _const(str(2**54))) | (size > _const("1e40"))
     tries = [_rounded_text(value, places) for places in (14, 15)]
     return case(
@@ -258,12 +262,12 @@ def _shortest_text(value: Expression) -> Expression:
 
 
 def _rounded_text(value: Expression, places: int) -> Expression:
-    rounded = func.ltrim(func.to_char(value, _const(f"'9.{'9' * places}EEEE'")))
-    return func.regexp_replace(rounded, _const(r"E'\\.?0+e'"), _const("'e'"))
+    rounded = _pg.ltrim(_pg.to_char(value, _const(f"'9.{'9' * places}EEEE'")))
+    return _pg.regexp_replace(rounded, _const(r"E'\\.?0+e'"), _const("'e'"))
 
 
 def _with_point(value: Expression, text: Expression) -> Expression:
-    return case((value == func.trunc(value), text.concat(_const("'.0'"))), else_=text)
+    return case((value == _pg.trunc(value), text.concat(_const("'.0'"))), else_=text)
 
 
 def _digits(text: Expression) -> Expression:
@@ -317,7 +321,7 @@ def _formatted(moment: Expression, pattern: str) -> Expression | None:
     """The text of a timestamp by a pattern of ``strftime``."""
     translated = to_char_pattern(pattern)
     literal = None if translated is None else quoted(translated)
-    return None if literal is None else func.to_char(moment, literal)
+    return None if literal is None else _pg.to_char(moment, literal)
 
 
 def _or_else(condition: Any, text: Expression | None, otherwise: Expression) -> Expression | None:
@@ -349,24 +353,24 @@ def time_text(column: Expression, pattern: str) -> Expression | None:
 
 def timestamp_seconds(column: Expression) -> Expression:
     """``timestamp`` as ``2024-01-31 09:05:00``, without its fraction."""
-    return func.date_trunc(_const("'second'"), column, type_=TIMESTAMP())
+    return _pg.date_trunc(_const("'second'"), column, type_=TIMESTAMP())
 
 
 def time_seconds(column: Expression) -> Expression:
     """``time`` as ``09:05:00``, without its fraction."""
-    return func.date_trunc(_const("'second'"), column, type_=INTERVAL())
+    return _pg.date_trunc(_const("'second'"), column, type_=INTERVAL())
 
 
 def timetz_seconds(column: Expression) -> Expression:
     """``timetz`` as ``09:05:00``, without fraction and offset."""
-    return func.left(own_text(column), _const("8"), type_=NeverEmpty())
+    return _pg.left(own_text(column), _const("8"), type_=NeverEmpty())
 
 
 def time_isoformat(column: Expression) -> Expression:
     """``time`` as ``time.isoformat()``, whose fraction has six digits or none."""
     text = own_text(column)
-    whole = func.octet_length(text) == _const("8")
-    return _never_empty(case((whole, text), else_=func.rpad(text, _const("15"), _const("'0'"))))
+    whole = _pg.octet_length(text) == _const("8")
+    return _never_empty(case((whole, text), else_=_pg.rpad(text, _const("15"), _const("'0'"))))
 
 
 def timestamp_isoformat(column: Expression, mark: str = "") -> Expression:
@@ -378,7 +382,7 @@ def timestamp_isoformat(column: Expression, mark: str = "") -> Expression:
 
 def _isoformat(moment: Expression, before: str, after: str) -> Expression:
     # Within the pattern what is around it costs less than when it is appended.
-    whole = func.date_trunc(_const("'second'"), moment) == moment
+    whole = _pg.date_trunc(_const("'second'"), moment) == moment
     forms = [_formatted(moment, f"{before}{form}{after}") for form in ("%FT%T", "%FT%T.%f")]
     return case((whole, forms[0]), else_=forms[1])
 
@@ -461,7 +465,7 @@ def _name(zone: tzinfo) -> str:
 
 
 def _in_utc(value: Expression) -> Expression:
-    return func.timezone(_const("'UTC'"), value)
+    return _pg.timezone(_const("'UTC'"), value)
 
 
 def _in_zone(value: Expression, zone: tzinfo) -> Expression | None:
@@ -474,9 +478,9 @@ def _in_zone(value: Expression, zone: tzinfo) -> Expression | None:
             return None
         # As a text, its sign would be POSIX's.
         seconds = offset // timedelta(seconds=1)
-        return func.timezone(_const(f"INTERVAL '{seconds} seconds'"), value)
+        return _pg.timezone(_const(f"INTERVAL '{seconds} seconds'"), value)
     name = quoted(_name(zone)) if _name(zone) else None
-    return None if name is None else func.timezone(name, value)
+    return None if name is None else _pg.timezone(name, value)
 
 
 def _is_held_in(value: Expression, zone: tzinfo) -> ColumnElement[bool]:
@@ -494,15 +498,15 @@ def _is_between(value: Expression, first: datetime, last: datetime) -> ColumnEle
 def _offset_text(ahead: Expression) -> Expression:
     """An offset as ``isoformat()`` shows it: seconds only if there are any."""
     sign = case((ahead < _const("INTERVAL '0'"), _const("''")), else_=_const("'+'"))
-    return sign.concat(func.regexp_replace(cast(ahead, Text()), _const("':00$'"), _const("''")))
+    return sign.concat(_pg.regexp_replace(cast(ahead, Text()), _const("':00$'"), _const("''")))
 
 
 def _own_instant_text(value: Expression) -> Expression:
     """PostgreSQL's own text in UTC, whatever the session's zone."""
-    text = func.regexp_replace(
+    text = _pg.regexp_replace(
         cast(_in_utc(value), Text()), _const("'( BC)?$'"), _const(r"E'+00\\1'")
     )
-    return case((func.isfinite(value), text), else_=cast(value, Text()))
+    return case((_pg.isfinite(value), text), else_=cast(value, Text()))
 
 
 # Intervals
@@ -512,11 +516,14 @@ def interval_text(column: Expression) -> Expression:
     """``interval`` as ``str(timedelta)``; with months, and out of its range, as PostgreSQL's."""
     value = _bare(column)
     text = own_text(value)
-    short = func.octet_length(text) == _const("8")
+    short = _pg.octet_length(text) == _const("8")
     return _never_empty(
         case(
             # What most intervals are, at a third of the cost.
-            (and_(_is_from(value, "0", "10 hours"), short), func.substr(text, _const("2"))),
+            (
+                and_(_is_from(value, "0", "10 hours"), short),
+                _pg.substr(text, _const("2")),
+            ),
             (and_(_is_from(value, "10 hours", "24 hours"), short), text),
             (_is_timedelta(value), _timedelta_text(value)),
             else_=text,
@@ -532,8 +539,8 @@ def _is_timedelta(value: Expression) -> ColumnElement[bool]:
     zero = _const("0")
     return and_(
         _is_from(value, "-999999999 days", "1000000000 days"),
-        func.date_part(_const("'year'"), value) == zero,
-        func.date_part(_const("'month'"), value) == zero,
+        _pg.date_part(_const("'year'"), value) == zero,
+        _pg.date_part(_const("'month'"), value) == zero,
     )
 
 
@@ -548,8 +555,8 @@ def _timedelta_text(value: Expression) -> Expression:
     )
     # Python counts days back and hours onward, and so does adding to a time.
     clock = _const("TIME '00:00'") + value
-    whole = func.octet_length(cast(clock, Text())) == _const("8")
-    forms = [func.to_char(clock, _const(f"'FMHH24:MI:SS{form}'")) for form in ("", ".US")]
+    whole = _pg.octet_length(cast(clock, Text())) == _const("8")
+    forms = [_pg.to_char(clock, _const(f"'FMHH24:MI:SS{form}'")) for form in ("", ".US")]
     return shown.concat(case((whole, forms[0]), else_=forms[1]))
 
 
@@ -558,4 +565,4 @@ def _days(value: Expression) -> Expression:
     # A quotient would be rounded to sixteen digits. div is exact but rounds towards zero, so that
     # it gets a number above that.
     seconds = extract("epoch", value) + _const("86400000000000")
-    return func.div(seconds, _const("86400")) - _const("1000000000")
+    return _pg.div(seconds, _const("86400")) - _const("1000000000")
