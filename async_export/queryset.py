@@ -151,7 +151,7 @@ class ResultSource:
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
-        idle = Idle(self._database)
+        idle = _Idle(self._database)
         while True:
             size.begin()
             idle.end()
@@ -190,7 +190,7 @@ class CursorSource:
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
-        watchdog, idle = self._database.watchdog, Idle(self._database)
+        watchdog, idle = self._database.watchdog, _Idle(self._database)
         try:
             reading = self._database.reading(savepoint=False)
             driver = await self._stack.enter_async_context(reading)
@@ -226,7 +226,7 @@ def _reason(error: SQLAlchemyError) -> str:
     return str(told) if is_about_names else type(told).__name__
 
 
-class Idle:
+class _Idle:
     """How long nothing has been asked of a server, between two fetches.
 
     Args:
@@ -247,7 +247,7 @@ class Idle:
         self.seconds = time.monotonic() - self._began
 
 
-def _failed(error: BaseException, rows: int, idle: Idle | None = None) -> Exception:
+def _failed(error: BaseException, rows: int, idle: _Idle | None = None) -> Exception:
     if isinstance(error, DATABASE_ERRORS):
         if idle is None:
             return source_error(error, rows)

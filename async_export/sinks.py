@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import anyio
 from anyio import to_thread
 
-from async_export.drafts import Draft
 from async_export.errors import ConfigurationError, DiskFullError, ExportStateError, SinkError
+from async_export.hidden_files import HiddenFile
 
 __all__ = ("FileObjectSink", "FileSink", "FunctionSink", "Sink", "make_sink")
 
@@ -108,7 +108,7 @@ class FileSink(Sink):
         except UnicodeEncodeError:
             raise ConfigurationError("the path holds what is no character") from None
         self._thread = _Thread()
-        self._draft: Draft | None = None
+        self._hidden: HiddenFile | None = None
         self._is_sealed = False
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -121,13 +121,13 @@ class FileSink(Sink):
         Raises:
             ExportStateError: the sink was never open.
         """
-        if self._draft is None:
+        if self._hidden is None:
             raise ExportStateError("the target is known when the sink is open")
-        return self._draft.target
+        return self._hidden.target
 
     async def open(self) -> None:
         """Create the file; a failing or cancelled call leaves none."""
-        if self._draft is not None:
+        if self._hidden is not None:
             raise ExportStateError("this sink was opened before; a sink serves one export")
         await self._run_or_abort(self._open)
 
@@ -171,13 +171,13 @@ class FileSink(Sink):
     def _open(self) -> None:
         with _sink_errors(self.path):
             # Absolute from now on, so that the working folder may change during the export.
-            self._draft = Draft(self.path, overwrite=self.overwrite)
-            self._draft.open()
+            self._hidden = HiddenFile(self.path, overwrite=self.overwrite)
+            self._hidden.open()
 
-    def _opened(self) -> Draft:
-        if self._draft is None or not self._draft.is_open:
+    def _opened(self) -> HiddenFile:
+        if self._hidden is None or not self._hidden.is_open:
             raise ExportStateError("the sink is not open")
-        return self._draft
+        return self._hidden
 
     def _write(self) -> None:
         data = b"".join(self._waiting)
@@ -194,14 +194,14 @@ class FileSink(Sink):
             self._is_sealed = True
 
     def _publish(self) -> None:
-        draft = self._opened()
+        hidden = self._opened()
         self._seal()
         with _sink_errors(self.path):
-            draft.publish()
+            hidden.publish()
 
     def _discard(self) -> None:
-        if self._draft is not None:
-            self._draft.discard()
+        if self._hidden is not None:
+            self._hidden.discard()
 
 
 class FileObjectSink(Sink):

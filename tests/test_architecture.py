@@ -17,7 +17,7 @@ LAYERS = (
     "version",
     "errors",
     "results",
-    "drafts",
+    "hidden_files",
     "types",
     "postgres",
     "widgets",

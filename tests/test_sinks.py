@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
-from async_export import drafts, sinks
+from async_export import hidden_files, sinks
 from async_export.errors import ConfigurationError, DiskFullError, ExportStateError, SinkError
 from async_export.sinks import FileObjectSink, FileSink, FunctionSink, Sink, make_sink
 
@@ -47,7 +47,7 @@ def descriptors() -> int:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Write to files without a name, where the system has them, or with a hidden one."""
     if request.param == "hidden name":
-        monkeypatch.setattr(drafts, "O_TMPFILE", 0)
+        monkeypatch.setattr(hidden_files, "O_TMPFILE", 0)
     way: str = request.param
     return way
 
@@ -55,7 +55,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def hidden_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without files that have no name."""
-    monkeypatch.setattr(drafts, "O_TMPFILE", 0)
+    monkeypatch.setattr(hidden_files, "O_TMPFILE", 0)
 
 
 class Gate:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from sqlalchemy import Integer, String
 
-from async_export import Field, Resource, drafts
+from async_export import Field, Resource, hidden_files
 
 __all__ = ("FORMATS", "ROWS", "ThingResource", "descriptors", "failing_with", "system_calls")
 
@@ -92,7 +92,7 @@ def _is_ours() -> bool:
     frame = sys._getframe(2)
     while frame.f_back is not None and "pathlib" in frame.f_code.co_filename:
         frame = frame.f_back
-    return frame.f_code.co_filename == drafts.__file__
+    return frame.f_code.co_filename == hidden_files.__file__
 
 
 def failing_with(error: OSError) -> Fault:

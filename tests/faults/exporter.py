@@ -23,7 +23,7 @@ from typing import Any, Self
 from disk import FORMATS, ROWS, ThingResource, system_calls
 
 import async_export
-from async_export import SinkError, drafts, sinks
+from async_export import SinkError, hidden_files, sinks
 
 __all__ = ("Exporter",)
 
@@ -87,7 +87,7 @@ async def export(
     """
     sinks.WRITE_BYTES = 2048
     if is_named:
-        drafts.O_TMPFILE = 0
+        hidden_files.O_TMPFILE = 0
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
     told: dict[str, Any] = {"error": None, "errno": None}

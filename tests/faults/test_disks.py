@@ -20,7 +20,7 @@ from conditions import Tally
 from disk import FORMATS, ROWS, ThingResource, descriptors, failing_with, system_calls
 from exporter import Exporter
 
-from async_export import DiskFullError, ExportResult, SinkError, drafts, sinks
+from async_export import DiskFullError, ExportResult, SinkError, hidden_files, sinks
 
 OLD = b"the file of the last export"
 
@@ -29,7 +29,7 @@ OLD = b"the file of the last export"
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Write to files without a name, as Linux has them, or with a hidden one."""
     if request.param == "hidden name":
-        monkeypatch.setattr(drafts, "O_TMPFILE", 0)
+        monkeypatch.setattr(hidden_files, "O_TMPFILE", 0)
     monkeypatch.setattr(sinks, "WRITE_BYTES", 2048)
     way: str = request.param
     return way
@@ -168,7 +168,7 @@ async def test_every_call_of_the_cleaning_fails(tmp_path: Path, way: str) -> Non
         await export(path)
     cleaning = 5  # open, fstat, flock, unlink, close
     for n in range(3, 3 + cleaning):
-        leftover = drafts._temporary_path(path)
+        leftover = hidden_files._temporary_path(path)
         leftover.write_bytes(b"rest")
         with system_calls(n, failing_with(OSError(errno.EIO, "injected"))) as calls:
             await export(path)

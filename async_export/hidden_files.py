@@ -1,4 +1,4 @@
-"""`Draft`: a file that is complete before it has its name."""
+"""`HiddenFile`: a file that is complete before it has its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ("Draft",)
+__all__ = ("HiddenFile",)
 
 logger = logging.getLogger("async_export")
 
@@ -29,13 +29,13 @@ STEM_LENGTH = 50
 that a name may have, which leaves room for the dots, two numbers and ``.part``."""
 
 
-class Draft:
+class HiddenFile:
     """A file that nobody finds before it is complete.
 
     Until then it has no name at all, and vanishes with the process. Where the system or the file
     system has no such files (only Linux does), it has a hidden name in the same folder, such as
-    ``.books.csv.5b8e0c1d.1f0c93ab.part``. A process that is killed leaves that; the next draft
-    for the same target removes it. A lock says which drafts are still being written.
+    ``.books.csv.5b8e0c1d.1f0c93ab.part``. A process that is killed leaves that; the next one
+    for the same target removes it. A lock says which hidden files are still being written.
 
     Its methods block. All but ``discard`` may raise OSError, and call for ``discard`` then.
 

@@ -1,4 +1,4 @@
-"""Drafts: no name before the file is complete, permissions as they were, leftovers removed."""
+"""Hidden files: no name before the file is complete, permissions as they were, leftovers removed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from async_export import drafts
-from async_export.drafts import Draft
+from async_export import hidden_files
+from async_export.hidden_files import HiddenFile
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -24,7 +24,7 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Write to files without a name, as Linux has them, or with a hidden one."""
     if request.param == "hidden name":
-        monkeypatch.setattr(drafts, "O_TMPFILE", 0)
+        monkeypatch.setattr(hidden_files, "O_TMPFILE", 0)
     elif sys.platform != "linux":
         pytest.skip("only Linux has files without a name")
     way: str = request.param
@@ -34,7 +34,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def hidden_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without files that have no name."""
-    monkeypatch.setattr(drafts, "O_TMPFILE", 0)
+    monkeypatch.setattr(hidden_files, "O_TMPFILE", 0)
 
 
 @contextmanager
@@ -47,24 +47,24 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
-def opened(path: Path, *, overwrite: bool = True) -> Draft:
-    """Open a draft, and write something to it."""
-    draft = Draft(str(path), overwrite=overwrite)
-    draft.open()
-    draft.write(b"new")
-    return draft
+def opened(path: Path, *, overwrite: bool = True) -> HiddenFile:
+    """Open a hidden file, and write something to it."""
+    hidden = HiddenFile(str(path), overwrite=overwrite)
+    hidden.open()
+    hidden.write(b"new")
+    return hidden
 
 
 def publish(path: Path, *, overwrite: bool = True) -> None:
     """Publish something."""
-    draft = opened(path, overwrite=overwrite)
-    draft.seal(3)
-    draft.publish()
+    hidden = opened(path, overwrite=overwrite)
+    hidden.seal(3)
+    hidden.publish()
 
 
 def leftover_of(path: Path) -> Path:
     """Leave what a process does that is killed while it writes to *path*."""
-    leftover = drafts._temporary_path(path)
+    leftover = hidden_files._temporary_path(path)
     leftover.write_bytes(b"ne")
     return leftover
 
@@ -92,8 +92,8 @@ def before(
 
 def test_no_name_before_it_is_complete(tmp_path: Path, way: str) -> None:
     """Until it is published there is no file at all, or a hidden one that says what it is for."""
-    draft = opened(tmp_path / "books.csv")
-    draft.seal(3)
+    hidden = opened(tmp_path / "books.csv")
+    hidden.seal(3)
     names = [path.name for path in tmp_path.iterdir()]
     if way == "no name":
         assert names == []
@@ -101,7 +101,7 @@ def test_no_name_before_it_is_complete(tmp_path: Path, way: str) -> None:
         [name] = names
         assert name.startswith(".books.csv.")
         assert name.endswith(".part")
-    draft.publish()
+    hidden.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["books.csv"]
     assert (tmp_path / "books.csv").stat().st_nlink == 1
 
@@ -140,19 +140,19 @@ def test_longest_name(tmp_path: Path, name: str) -> None:
 def test_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where ``/proc`` is missing no file could get its name later, so it has a hidden one."""
     monkeypatch.setattr(os.path, "isdir", lambda path: path != "/proc/self/fd")
-    draft = opened(tmp_path / "a")
+    hidden = opened(tmp_path / "a")
     assert len(list(tmp_path.iterdir())) == 1
-    draft.seal(3)
-    draft.publish()
+    hidden.seal(3)
+    hidden.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_file_that_appears_meanwhile_is_replaced(tmp_path: Path, way: str) -> None:
-    """A file that another program makes while the draft is written is replaced, as an old one."""
-    draft = opened(tmp_path / "a")
+    """A file that another program makes while the hidden file is written is replaced, as an old one."""
+    hidden = opened(tmp_path / "a")
     (tmp_path / "a").write_bytes(b"other")
-    draft.seal(3)
-    draft.publish()
+    hidden.seal(3)
+    hidden.publish()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
 
@@ -178,11 +178,11 @@ def test_folder_that_cannot_be_synced(
 
 def test_system_that_takes_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that takes no bytes is an error, not an endless loop."""
-    draft = opened(tmp_path / "a")
+    hidden = opened(tmp_path / "a")
     monkeypatch.setattr(os, "write", lambda *_: 0)
     with pytest.raises(OSError, match="took no bytes"):
-        draft.write(b"x")
-    draft.discard()
+        hidden.write(b"x")
+    hidden.discard()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,10 +218,10 @@ def test_private_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wa
         before(monkeypatch, os, name, lambda fd, *_: modes.add(os.fstat(fd).st_mode & 0o777))
     before(monkeypatch, os, "replace", lambda source, _: modes.add(mode_of(source)))
     with umask(0):
-        draft = opened(path)
-        draft.seal(3)
+        hidden = opened(path)
+        hidden.seal(3)
         monkeypatch.setattr(os, "fsync", lambda _: None)  # of the folder
-        draft.publish()
+        hidden.publish()
     assert modes == {0o600}
 
 
@@ -258,7 +258,7 @@ def test_group_that_cannot_be_handed_on(
 
 
 def test_leftovers_are_removed(tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What killed processes left is removed, and said, by the next draft for the same file."""
+    """What killed processes left is removed, and said, by the next one for the same file."""
     caplog.set_level(logging.INFO, "async_export")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "a")
@@ -278,8 +278,8 @@ def test_leftovers_that_are_read_only(tmp_path: Path, mode: int) -> None:
 
 
 @pytest.mark.usefixtures("hidden_name")
-def test_a_draft_in_use_is_not_removed(tmp_path: Path) -> None:
-    """Another draft for the same file leaves those alone that are still written, sealed or not."""
+def test_a_hidden_file_in_use_is_not_removed(tmp_path: Path) -> None:
+    """Another one for the same file leaves those alone that are still written, sealed or not."""
     first = opened(tmp_path / "a")
     first.seal(3)
     second = opened(tmp_path / "a")
@@ -290,7 +290,7 @@ def test_a_draft_in_use_is_not_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_draft_that_gets_its_name_is_not_removed(
+def test_a_hidden_file_that_gets_its_name_is_not_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """Nor is one that has a hidden name for the moment that it takes to replace a file."""
@@ -304,19 +304,19 @@ def test_a_draft_that_gets_its_name_is_not_removed(
         publish(path)
         counts.append(len(list(tmp_path.iterdir())))
 
-    draft = opened(path)
-    draft.seal(3)
+    hidden = opened(path)
+    hidden.seal(3)
     before(monkeypatch, os, "replace", publish_another)
-    draft.publish()
+    hidden.publish()
     assert counts == [2, 2]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.usefixtures("hidden_name")
-def test_a_draft_that_is_taken_for_a_leftover(
+def test_a_hidden_file_that_is_taken_for_a_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Removed between its creation and its lock, a draft gets another name, and a file again."""
+    """Removed between its creation and its lock, a hidden file gets another name, and a file again."""
     names: list[str] = []
 
     def remove_first(*_: object) -> None:
@@ -326,9 +326,9 @@ def test_a_draft_that_is_taken_for_a_leftover(
             path.unlink()
 
     before(monkeypatch, fcntl, "flock", remove_first)
-    draft = opened(tmp_path / "a")
-    draft.seal(3)
-    draft.publish()
+    hidden = opened(tmp_path / "a")
+    hidden.seal(3)
+    hidden.publish()
     assert len(set(names)) == 2
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
@@ -352,21 +352,21 @@ def longer_name(path: Path) -> Path:
 
 def folder(path: Path) -> Path:
     """Make a folder."""
-    leftover = drafts._temporary_path(path)
+    leftover = hidden_files._temporary_path(path)
     leftover.mkdir()
     return leftover
 
 
 def pipe(path: Path) -> Path:
     """Make a pipe, which is not even waited for."""
-    leftover = drafts._temporary_path(path)
+    leftover = hidden_files._temporary_path(path)
     os.mkfifo(leftover)
     return leftover
 
 
 def link(path: Path) -> Path:
     """Make a symbolic link to a file of ours."""
-    leftover = drafts._temporary_path(path)
+    leftover = hidden_files._temporary_path(path)
     (path.parent / "precious").write_bytes(b"precious")
     leftover.symlink_to(path.parent / "precious")
     return leftover
@@ -413,6 +413,6 @@ def test_without_locks_nothing_is_removed(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     publish(tmp_path / "a")
-    monkeypatch.setattr(drafts, "fcntl", None)  # as on Windows
+    monkeypatch.setattr(hidden_files, "fcntl", None)  # as on Windows
     publish(tmp_path / "a")
     assert {path.name for path in tmp_path.iterdir()} == {"a", leftover.name}
