@@ -1,4 +1,4 @@
-"""Hidden files: no name before the file is complete, permissions as they were, leftovers removed."""
+"""Hidden files: no name before they are complete, permissions as they were, leftovers removed."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_file_that_appears_meanwhile_is_replaced(tmp_path: Path, way: str) -> None:
-    """A file that another program makes while the hidden file is written is replaced, as an old one."""
+    """A file that another program makes meanwhile is replaced, as an old one is."""
     hidden = opened(tmp_path / "a")
     (tmp_path / "a").write_bytes(b"other")
     hidden.seal(3)
@@ -316,7 +316,7 @@ def test_a_hidden_file_that_gets_its_name_is_not_removed(
 def test_a_hidden_file_that_is_taken_for_a_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Removed between its creation and its lock, a hidden file gets another name, and a file again."""
+    """Removed between its creation and its lock, it gets another name, and a file again."""
     names: list[str] = []
 
     def remove_first(*_: object) -> None:
