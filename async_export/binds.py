@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,17 +14,17 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import anyio
 import asyncpg
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import SQLAlchemyError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 
-from async_export.errors import ConfigurationError, ConflictError
-from async_export.faults import DATABASE_ERRORS, source_error
+from async_export.errors import ConfigurationError, ConflictError, SourceError
+from async_export.faults import DATABASE_ERRORS, Loss, source_error
 from async_export.postgres.codecs import exact_values, types_with_own_codecs
 from async_export.postgres.locks import REWRITTEN
 from async_export.postgres.network import Watchdog, keep_alive
 from async_export.postgres.settings import FOREIGN_SETTINGS, TIMEOUTS, Foreign, text_settings
+from async_export.relations import Relations
 from async_export.results import Snapshot
-from async_export.sources import Sources
 from async_export.transactions import begin, driver_of, isolation, look_up
 
 __all__ = (
@@ -64,9 +66,11 @@ class Database:
             the loader options of the export.
         is_own: Whether the transaction is the export's own.
         foreign: Settings of the caller's transaction that give values another text.
-        timeouts: By name, seconds of what closes the session of the caller's transaction.
+        opened: When the export began, by `time.monotonic`.
+        timeouts: By name, seconds until a setting closes the session of the caller's transaction.
         own_codecs: Numbers of the types for which the caller has set codecs of his own.
         snapshot: What is known of the state that the export shows.
+        handled: What the caller was handling when the export began: no cause of ours.
         watchdog: Ends the connection if it does not answer when the export is given up.
     """
 
@@ -75,9 +79,11 @@ class Database:
     loader: AsyncSession
     is_own: bool = False
     foreign: Foreign = ()
+    opened: float = field(default_factory=time.monotonic)
     timeouts: Mapping[str, float] = field(default_factory=dict)
     own_codecs: frozenset[int] = frozenset()
     snapshot: Snapshot = _CALLERS_SNAPSHOT
+    handled: BaseException | None = None
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(_CALLERS_PATIENCE))
 
     @property
@@ -100,11 +106,22 @@ class Database:
         if self.is_own:
             yield driver
             return
-        async with AsyncExitStack() as stack:
-            if savepoint or not driver.is_in_transaction():
-                await stack.enter_async_context(driver.transaction())
-            await stack.enter_async_context(text_settings(driver, self.foreign))
-            yield driver
+        failure: BaseException | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                if savepoint or not driver.is_in_transaction():
+                    await stack.enter_async_context(driver.transaction())
+                await stack.enter_async_context(text_settings(driver, self.foreign))
+                try:
+                    yield driver
+                except BaseException as error:
+                    failure = error
+                    raise
+        except DATABASE_ERRORS:
+            if failure is None:
+                raise
+            # The connection was lost meanwhile, and cannot be left in order; that tells nothing.
+            raise failure from failure.__cause__
 
     @asynccontextmanager
     async def decoding(
@@ -124,8 +141,19 @@ class Database:
                     values = exact_values(self.connection, on_unrepresentable)
                     await stack.enter_async_context(values)
                 except DATABASE_ERRORS as error:
-                    raise source_error(error) from error
+                    raise self.fault(error) from error
             yield
+
+    def fault(self, error: BaseException, rows: int = 0, *, idle: float = 0) -> SourceError:
+        """Say what became of the database.
+
+        Args:
+            error: What the driver, the pool or the network raised.
+            rows: How many rows had been fetched before.
+            idle: For how many seconds nothing had been asked of the server.
+        """
+        lost = Loss(idle, time.monotonic() - self.opened, self.timeouts)
+        return source_error(error, rows, lost, handled=self.handled)
 
     async def refuse_rewritten(self, rows: int) -> None:
         """Refuse what was read, if somebody emptied or rewrote it since the snapshot.
@@ -137,12 +165,12 @@ class Database:
             ConflictError: a table was rewritten.
             SourceError: the connection is lost.
         """
-        if not self.is_own or not self.is_postgresql:
+        if not self.is_postgresql:
             return
         try:
             rewritten = await cancelled_once(self.connection.scalar(REWRITTEN), self.watchdog)
         except DATABASE_ERRORS as error:
-            raise source_error(error, rows) from error
+            raise self.fault(error, rows) from error
         if rewritten is not None:
             raise ConflictError(
                 f"{rewritten} was rewritten (TRUNCATE, ALTER TABLE, REFRESH or the like) after the "
@@ -150,12 +178,14 @@ class Database:
                 rows,
             )
 
-    @property
-    def translates_schemas(self) -> bool:
-        """Whether the engine puts tables into other schemas than their own."""
+    def translates_schemas(self, statement: Any) -> bool:
+        """Tell whether the tables of *statement* are in other schemas than their own."""
         connection = self.connection.sync_connection
         assert connection is not None
-        return bool(connection.get_execution_options().get("schema_translate_map"))
+        return any(
+            each.get_execution_options().get("schema_translate_map")
+            for each in (connection, statement)
+        )
 
     @property
     def is_postgresql(self) -> bool:
@@ -179,7 +209,7 @@ def check_bind(bind: Any) -> None:
 
 @asynccontextmanager
 async def open_database(
-    bind: Bind, sources: Sources, *, deferrable: bool = False
+    bind: Bind, relations: Relations, *, deferrable: bool = False
 ) -> AsyncIterator[Database]:
     """Open *bind* for one export, or for several in one snapshot.
 
@@ -190,7 +220,7 @@ async def open_database(
 
     Args:
         bind: Where to run.
-        sources: What is going to be read.
+        relations: What is going to be read.
         deferrable: Whether the transaction is ``SERIALIZABLE, READ ONLY, DEFERRABLE`` instead,
             which waits for a state that no transaction under way can prove wrong.
 
@@ -198,27 +228,35 @@ async def open_database(
         SourceError: the database cannot be reached, or refuses.
         ConfigurationError: the session has no engine; *deferrable* is not to be had.
     """
+    handled = sys.exception()
     async with AsyncExitStack() as stack:
         try:
-            database = await _enter(bind, stack, sources, deferrable=deferrable)
+            database = await _enter(bind, stack, relations, deferrable=deferrable)
+            database = replace(database, handled=handled)
             if database.dialect.driver == "asyncpg":
                 driver = await database.driver()
                 database.watchdog.watch(driver)
                 keep_alive(driver)
                 database = replace(database, own_codecs=types_with_own_codecs(driver))
         except DATABASE_ERRORS as error:
-            raise source_error(error) from error
+            raise source_error(error, handled=handled) from error
         except UnboundExecutionError as error:
             raise ConfigurationError("the session has no engine to run on") from error
+        except SQLAlchemyError as error:
+            # Its text may hold the values of a statement that failed before.
+            raise ConfigurationError(
+                f"the bind cannot be used as it is ({type(error).__name__}): its connection is "
+                "closed, or its transaction has failed or has begun in another way"
+            ) from error
         if not database.is_own:
             stack.push_async_callback(_leave, database)
         yield database
 
 
 async def _enter(
-    bind: Bind, stack: AsyncExitStack, sources: Sources, *, deferrable: bool
+    bind: Bind, stack: AsyncExitStack, relations: Relations, *, deferrable: bool
 ) -> Database:
-    arguments = {"mapper": sources.mapper} if sources.mapper else {}
+    arguments = {"mapper": relations.mapper} if relations.mapper else {}
     if isinstance(bind, AsyncSession | AsyncConnection):
         if deferrable:
             raise ConfigurationError(
@@ -233,8 +271,10 @@ async def _enter(
         connection = await bind.connect()
         stack.push_async_callback(_close, connection, watchdog)
         connection = await connection.execution_options(**isolation(connection.dialect))
-        found = await look_up(connection, sources, deferrable=deferrable)
-        await connection.rollback()
+        await _watch(watchdog, connection)
+        asked = look_up(connection, relations, deferrable=deferrable)
+        found = await cancelled_once(asked, watchdog)
+        await cancelled_once(connection.rollback(), watchdog)
         options = isolation(connection.dialect, deferrable=deferrable)
         connection = await connection.execution_options(**options)
         session = AsyncSession(bind=connection, expire_on_commit=False, autoflush=False)
@@ -245,14 +285,20 @@ async def _enter(
         dialect = session.get_bind(**arguments).dialect
         options = isolation(dialect)
         connection = await session.connection(arguments, execution_options=options)
-        found = await look_up(connection, sources, deferrable=deferrable)
-        await session.rollback()
+        await _watch(watchdog, connection)
+        asked = look_up(connection, relations, deferrable=deferrable)
+        found = await cancelled_once(asked, watchdog)
+        await cancelled_once(session.rollback(), watchdog)
         options = isolation(dialect, deferrable=deferrable)
         connection = await session.connection(arguments, execution_options=options)
-    if connection.dialect.driver == "asyncpg":
-        watchdog.watch(await driver_of(connection))
+    await _watch(watchdog, connection)
     snapshot = await cancelled_once(begin(connection, found), watchdog)
     return Database(session, connection, session, is_own=True, snapshot=snapshot, watchdog=watchdog)
+
+
+async def _watch(watchdog: Watchdog, connection: AsyncConnection) -> None:
+    if connection.dialect.driver == "asyncpg":
+        watchdog.watch(await driver_of(connection))
 
 
 async def _join_session(
@@ -327,10 +373,11 @@ async def cancelled_once(work: Coroutine[Any, Any, _T], watchdog: Watchdog) -> _
 async def _close(held: AsyncConnection | AsyncSession, watchdog: Watchdog) -> None:
     """Give a connection back even while a cancellation is under way."""
     watchdog.arm()
-    with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-        try:
+    try:
+        with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
             await held.close()
-        except DATABASE_ERRORS as error:
-            # The connection is lost, and the error that tells of it is on its way already.
-            logger.debug("could not close a connection: %s", type(error).__name__)
-    watchdog.disarm()
+    except DATABASE_ERRORS as error:
+        # The connection is lost, and the error that tells of it is on its way already.
+        logger.debug("could not close a connection: %s", type(error).__name__)
+    finally:
+        watchdog.disarm()

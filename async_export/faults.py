@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -19,7 +19,7 @@ from async_export.errors import (
     SourceTimeoutError,
 )
 
-__all__ = ("DATABASE_ERRORS", "source_error")
+__all__ = ("DATABASE_ERRORS", "Loss", "source_error")
 
 DATABASE_ERRORS: Final = (
     DBAPIError,
@@ -91,8 +91,8 @@ _FAULTS: Final = {
     ),
     "40001": _Fault(
         ConflictError,
-        "what the export reads was changed or cleaned up meanwhile; run it again, on a standby "
-        "with hot_standby_feedback or a longer max_standby_streaming_delay",
+        "what the export reads was changed or cleaned up meanwhile; run it again; a standby has "
+        "hot_standby_feedback and max_standby_streaming_delay against it",
     ),
     "40P01": _Fault(ConflictError, "two sessions waited for each other; run it again"),
     "26000": _Fault(SourceError, _POOLER),
@@ -104,7 +104,8 @@ _BY_REQUEST: Final = "the query was cancelled by pg_cancel_backend, or by whoeve
 
 _GONE: Final = (
     "the session was closed from outside: by an administrator, a restart of the server, the "
-    "network, or a timeout for idle sessions"
+    "network, a timeout for idle sessions, a pooler, or the recovery of a standby, which has "
+    "hot_standby_feedback and max_standby_streaming_delay against it"
 )
 
 _POOL: Final = (
@@ -122,31 +123,57 @@ _TELLING_SQLITE: Final = (
 )
 
 # These classes of SQLSTATE speak of names, permissions and states, never of values.
-_TELLING_CLASSES: Final = ("08", "25", "28", "3D", "40", "42", "53", "55", "57")
+_TELLING_CLASSES: Final = ("08", "0A", "25", "28", "3D", "40", "42", "53", "55", "57")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How a session of the caller's was used before it was lost.
+
+    What a server says when it closes an idle session, asyncpg does not tell.
+
+    Attributes:
+        idle: For how many seconds nothing had been asked of it.
+        elapsed: Seconds since the export began.
+        timeouts: By name, the seconds after which a setting closes it: that for idle transactions
+            counts from the last answer, that for whole ones from when the export began.
+    """
+
+    idle: float = 0
+    elapsed: float = 0
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def setting(self) -> str | None:
+        """The setting that has closed the session; None if none has."""
+        if _IDLE in self.timeouts and 0 < self.timeouts[_IDLE] <= self.idle:
+            return _IDLE
+        if _WHOLE in self.timeouts and self.timeouts[_WHOLE] <= self.elapsed:
+            return _WHOLE
+        return None
 
 
 def source_error(
     error: BaseException,
     rows: int = 0,
+    lost: Loss | None = None,
     *,
-    idle: float = 0,
-    timeouts: Mapping[str, float] = MappingProxyType({}),
+    handled: BaseException | None = None,
 ) -> SourceError:
     """Say what became of the database, without values or passwords.
 
     Args:
         error: What the driver, the pool or the network raised.
         rows: How many rows had been fetched before.
-        idle: How many seconds nothing had been asked of the server: what it says when it closes
-            an idle session, asyncpg does not tell.
-        timeouts: By name, seconds of the settings that close idle sessions.
+        lost: How the session was used.
+        handled: What the caller was handling before: no cause of *error*.
     """
-    chain = list(_chain(error))
+    chain = list(_chain(error, handled))
     cause = _cause(chain)
     sqlstate = _sqlstate(cause)
     fault = _fault(chain, cause, sqlstate)
-    if fault is _LOST and (setting := _setting_of(idle, timeouts)):
-        fault = _FAULTS[_STATES[setting]]
+    if fault is _LOST and lost is not None and lost.setting is not None:
+        fault = _FAULTS[_STATES[lost.setting]]
     name, detail = type(cause).__name__, _printable(str(cause).partition("\n")[0])
     message = f"{name}: {detail}" if detail and _is_telling(cause, sqlstate, detail) else name
     if fault.advice:
@@ -154,9 +181,9 @@ def source_error(
     return fault.error(message, rows, sqlstate, fault.setting)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _chain(error: BaseException | None, handled: BaseException | None) -> Iterator[BaseException]:
     """Give *error* and what it came from; cleaning up may have put another error in front."""
-    seen: set[int] = set()
+    seen: set[int] = {id(handled)}
     waiting = [error]
     while waiting:
         each = waiting.pop(0)
@@ -180,14 +207,6 @@ def _cause(chain: list[BaseException]) -> BaseException:
     # That a connection is lost, asyncpg finds out by itself, after what the server said.
     servers = (each for each in own if not isinstance(each, asyncpg.PostgresConnectionError))
     return next(servers, (own or told or [_innermost(chain)])[0])
-
-
-def _setting_of(idle: float, timeouts: Mapping[str, float]) -> str | None:
-    """Give the setting that has closed a session which was idle so long; None if none has."""
-    if 0 < timeouts.get(_IDLE, 0) <= idle:
-        return _IDLE
-    # The transaction was under way before, who knows how long.
-    return _WHOLE if timeouts.get(_WHOLE, 0) > 0 and idle > 0 else None
 
 
 _IDLE: Final = "idle_in_transaction_session_timeout"

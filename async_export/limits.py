@@ -14,6 +14,7 @@ __all__ = ("Limits", "StopExport")
 
 _T = TypeVar("_T")
 
+_DEADLINE: Final = "deadline"
 _READ_TIMEOUT: Final = "read_timeout"
 
 
@@ -49,6 +50,11 @@ class Limits:
         return self._options.max_rows if self._stops else None
 
     @property
+    def stops_in_time(self) -> bool:
+        """Whether the deadline ends the output in good order."""
+        return self._stops and self._options.deadline is not None
+
+    @property
     def bytes_to_stop_after(self) -> int | None:
         """How many bytes end the output in good order; None if none do."""
         return self._options.max_bytes if self._stops else None
@@ -78,25 +84,19 @@ class Limits:
         self.stopped = name
         return StopExport(name)
 
-    async def in_time_to_begin(
-        self, work: Callable[[], Awaitable[_T]], *, is_database: bool = False
-    ) -> _T:
-        """Await what comes before the first row, where there is nothing to end in good order.
-
-        Raises:
-            LimitError: the deadline has passed.
-            SourceTimeoutError: the database did not answer for too long.
-        """
-        try:
-            return await self.in_time(work, 0, is_database=is_database)
-        except StopExport:
-            assert self._options.deadline is not None
-            raise LimitError("deadline", self._options.deadline) from None
+    @property
+    def left(self) -> float | None:
+        """Seconds until the deadline; None if there is none."""
+        deadline = self._options.deadline
+        return None if deadline is None else deadline - self.elapsed
 
     async def in_time(
         self, work: Callable[[], Awaitable[_T]], rows: int, *, is_database: bool = False
     ) -> _T:
-        """Await what *work* gives as long as ``deadline`` and ``read_timeout`` allow.
+        """Await what *work* gives for some rows, as long as the limits allow.
+
+        Where the output is to end in good order, the deadline does not interrupt the database: the
+        transaction would have failed.
 
         Args:
             work: Gives what to await.
@@ -108,18 +108,56 @@ class Limits:
             StopExport: the deadline has passed, and the output ends in good order.
             SourceTimeoutError: the database gave nothing for too long.
         """
-        deadline, patience = self._options.deadline, self._options.read_timeout
-        if deadline is None and (patience is None or not is_database):
+        if self._stops and self.left is not None and self.left <= 0:
+            raise self.stop(_DEADLINE)
+        interrupts = not (is_database and self._stops)
+        try:
+            return await self._within(work, rows, interrupts=interrupts, is_database=is_database)
+        except LimitError as error:
+            if self._stops and error.option == _DEADLINE:
+                raise self.stop(_DEADLINE) from None
+            raise
+
+    async def in_time_to_begin(
+        self, work: Callable[[], Awaitable[_T]], *, is_database: bool = False
+    ) -> _T:
+        """Await what comes before the first row, where there is nothing to end in good order.
+
+        Raises:
+            LimitError: the deadline has passed.
+            SourceTimeoutError: the database did not answer for too long.
+        """
+        return await self._within(work, 0, interrupts=True, is_database=is_database)
+
+    async def in_time_to_end(
+        self, work: Callable[[], Awaitable[_T]], rows: int, *, is_database: bool = False
+    ) -> _T:
+        """Await what belongs to the end; an end in good order has no deadline.
+
+        Raises:
+            LimitError: the deadline has passed.
+            SourceTimeoutError: the database did not answer for too long.
+        """
+        interrupts = not self._stops
+        return await self._within(work, rows, interrupts=interrupts, is_database=is_database)
+
+    async def _within(
+        self, work: Callable[[], Awaitable[_T]], rows: int, *, interrupts: bool, is_database: bool
+    ) -> _T:
+        """Await what *work* gives; *interrupts* tells whether the deadline does."""
+        left, patience = self.left, self._options.read_timeout
+        limits = []
+        if interrupts and left is not None:
+            limits.append((max(left, 0), _DEADLINE))
+        if is_database and patience is not None:
+            limits.append((patience, _READ_TIMEOUT))
+        if not limits:
             return await work()
-        name, seconds = _READ_TIMEOUT, patience if is_database else None
-        if deadline is not None:
-            left = self.started + deadline - time.perf_counter()
-            if seconds is None or left < seconds:
-                name, seconds = "deadline", max(left, 0)
+        seconds, name = min(limits)
         scope = asyncio.timeout(seconds)
         try:
             async with scope:
-                if seconds == 0:  # what does not wait would not notice
+                if not seconds:  # what does not wait would not notice
                     await asyncio.sleep(0)
                 return await work()
         except TimeoutError:
@@ -128,11 +166,9 @@ class Limits:
         if name == _READ_TIMEOUT:
             raise SourceTimeoutError(
                 f"the database gave nothing for {seconds} seconds, which is read_timeout; the "
-                "network may be cut, or the query may need longer",
+                "network may be cut, a table locked, or the pool empty, or the query needs longer",
                 rows,
                 setting=_READ_TIMEOUT,
             )
-        assert deadline is not None
-        if self._stops:
-            raise self.stop("deadline")
-        raise LimitError("deadline", deadline)
+        assert self._options.deadline is not None
+        raise LimitError(_DEADLINE, self._options.deadline)

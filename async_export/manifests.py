@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from string import hexdigits
 from types import MappingProxyType, UnionType
 from typing import Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 from zlib import crc32
@@ -313,19 +314,15 @@ def read_manifest(data: bytes) -> Manifest:
     fields = _parsed(data)
     version = fields.get(_VERSION)
     if type(version) is int and version > MANIFEST_VERSION:
-        if fields.pop(_CHECKSUM, None) != _checksum(fields):
-            raise _edited()
-        raise ManifestError(
-            "manifest-newer",
-            f"the manifest has version {version}, and this async_export knows {MANIFEST_VERSION}; "
-            "update it",
-        )
+        raise _newer(fields, version)
     if type(fields.pop(_CHECKSUM, None)) is not str:
         raise _invalid(_CHECKSUM)
     manifest: Manifest = _decoded(Manifest, fields, "manifest")
     # Its own checksum is a part of that.
     if _written(manifest) != data:
         raise _edited()
+    if (manifest.line_digest or "").strip(hexdigits):
+        raise _invalid("line_digest")
     return manifest
 
 
@@ -369,9 +366,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise ManifestError(
-            "manifest-broken", "the manifest is no JSON object; restore it, or export anew"
-        )
+        raise _broken()
     return fields
 
 
@@ -410,14 +405,35 @@ def _decoded_fields(kind: Any, value: Any, name: str) -> Any:
 
 def _decoded_time(value: str, name: str) -> datetime:
     try:
-        return datetime.fromisoformat(value)
-    except ValueError:
+        # The first and the last day may be out of reach in UTC.
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         raise _invalid(name) from None
 
 
 @cache
 def _types_of(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+def _newer(fields: dict[str, Any], version: int) -> ManifestError:
+    try:
+        is_as_written = fields.pop(_CHECKSUM, None) == _checksum(fields)
+    except RecursionError:  # JSON can be read a little deeper than written
+        return _broken()
+    if not is_as_written:
+        return _edited()
+    return ManifestError(
+        "manifest-newer",
+        f"the manifest has version {version}, and this async_export knows {MANIFEST_VERSION}; "
+        "update it",
+    )
+
+
+def _broken() -> ManifestError:
+    return ManifestError(
+        "manifest-broken", "the manifest is no JSON object; restore it, or export anew"
+    )
 
 
 def _invalid(name: str) -> ManifestError:

@@ -24,7 +24,7 @@ from async_export.errors import (
     SourceError,
     UnrepresentableValueError,
 )
-from async_export.faults import DATABASE_ERRORS, source_error
+from async_export.faults import DATABASE_ERRORS
 from async_export.postgres.codecs import UnrepresentableError
 
 __all__ = ("BatchSize", "CursorSource", "IterableSource", "ResultSource", "Source")
@@ -139,7 +139,7 @@ class ResultSource:
         try:
             return cls(await cancelled_once(run(), database.watchdog), database)
         except DATABASE_ERRORS as error:
-            raise _failed(error, 0) from error
+            raise _failed(error, 0, _Idle(database)) from error
         except InvalidRequestError as error:
             cure = "; use selectinload" if "yield_per" in str(error) else ""
             raise ConfigurationError(f"the queryset cannot be streamed{cure} ({error})") from error
@@ -147,7 +147,7 @@ class ResultSource:
             reason = _reason(error)
             raise ConfigurationError(f"the queryset is no valid statement: {reason}") from error
         except Exception as error:
-            raise _failed(error, 0) from error
+            raise _failed(error, 0, _Idle(database)) from error
 
     async def batches(self, size: BatchSize) -> AsyncGenerator[Sequence[Any], None]:
         """Give lists of rows."""
@@ -234,7 +234,7 @@ class _Idle:
     """
 
     def __init__(self, database: Database) -> None:
-        self.timeouts = database.timeouts
+        self.database = database
         self.seconds = 0.0
         self._began = time.monotonic()
 
@@ -247,11 +247,9 @@ class _Idle:
         self.seconds = time.monotonic() - self._began
 
 
-def _failed(error: BaseException, rows: int, idle: _Idle | None = None) -> Exception:
+def _failed(error: BaseException, rows: int, idle: _Idle) -> Exception:
     if isinstance(error, DATABASE_ERRORS):
-        if idle is None:
-            return source_error(error, rows)
-        return source_error(error, rows, idle=idle.seconds, timeouts=idle.timeouts)
+        return idle.database.fault(error, rows, idle=idle.seconds)
     if isinstance(error, UnrepresentableError):
         cure = "on_unrepresentable='text' exports the database's own text"
         return UnrepresentableValueError(f"{error}; {cure}", rows)

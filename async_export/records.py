@@ -27,6 +27,9 @@ __all__ = ("CellMaker", "RecordMaker", "Turns", "hint_of")
 SLICE: Final = 0.002
 """Seconds of work after which the event loop gets a turn."""
 
+_FAILURES: Final = (Exception, asyncio.CancelledError)
+"""What makes a row fail; hooks raise the latter when they await something that was cancelled."""
+
 _Record: TypeAlias = list[Cell]
 
 
@@ -178,7 +181,7 @@ class RecordMaker:
         while len(made) < len(rows) and not self._is_async:
             try:
                 self._make(rows[len(made) :], made)
-            except Exception as error:  # noqa: BLE001 - a hook may raise anything
+            except _FAILURES as error:
                 self._close()
                 made.append(await self._failed(error, rows, len(made), _place_of(error)))
             last = made[-1]
@@ -191,45 +194,46 @@ class RecordMaker:
         while len(made) < len(rows):
             try:
                 await self._make_async(rows[len(made) :], made)
-            except Exception as error:  # noqa: BLE001 - a hook may raise anything
-                made.append(await self._failed(error, rows, len(made), _place_of(error)))
-            except asyncio.CancelledError as error:
-                # A hook awaited something that was cancelled; or somebody cancels this export.
-                if _is_cancelled():
-                    raise
+            except _FAILURES as error:
                 made.append(await self._failed(error, rows, len(made), _place_of(error)))
             await self._turns.give_when_due()
 
     async def _make_concurrently(self, rows: Sequence[Any], first: int) -> list[_Record | None]:
         """Make several records at once; the first error cancels the others."""
-        made: list[_Record | None] = [None] * len(rows)
+        made: dict[int, _Record | None] = {}
         todo = iter(range(len(rows)))
-        errors: dict[int, Exception] = {}
+        errors: dict[int, BaseException] = {}
 
         async def work(scope: anyio.CancelScope) -> None:
             for index in todo:
-                await self._turns.give_when_due()
-                one: list[_Record] = []
                 try:
-                    await self._make_async((rows[index],), one)
-                    made[index] = one[0]
-                except (Exception, asyncio.CancelledError) as error:
-                    # A task group would take a hook's own cancellation for its own, and the row
-                    # would be lost without a word.
-                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                        raise
-                    try:
-                        await self._failed(error, rows, index, _place_of(error), first)
-                    except Exception as failure:  # noqa: BLE001 - raised below, by itself
-                        errors[index] = failure
-                        scope.cancel()
+                    await self._turns.give_when_due()
+                    made[index] = await self._make_one(rows, index, first)
+                except BaseException as error:  # noqa: BLE001 - raised below, by itself
+                    # A task group would swallow a cancellation that is not its own.
+                    if not (scope.cancel_called and isinstance(error, asyncio.CancelledError)):
+                        errors[index] = error
+                    scope.cancel()
+                    return
 
         async with anyio.create_task_group() as group:
             for _ in range(min(self._concurrency, len(rows))):
                 group.start_soon(work, group.cancel_scope)
         if errors:
             raise errors[min(errors)]
-        return made
+        if len(made) < len(rows):
+            # Somebody cancelled a worker before it began or when it had ended.
+            raise asyncio.CancelledError("a task that makes records was cancelled")
+        return [made[index] for index in range(len(rows))]
+
+    async def _make_one(self, rows: Sequence[Any], index: int, first: int) -> _Record | None:
+        """Make one record, whose row may be any of *rows*."""
+        made: list[_Record] = []
+        try:
+            await self._make_async((rows[index],), made)
+        except _FAILURES as error:
+            return await self._failed(error, rows, index, _place_of(error), first)
+        return made[0]
 
     async def _awaited(self, record: _Record, rows: Sequence[Any], index: int) -> _Record | None:
         """Await what turned out to be awaitable in *record*."""
@@ -238,7 +242,7 @@ class RecordMaker:
             for place, cell in enumerate(record):
                 if hasattr(cell, "__await__"):
                     record[place] = await self._settled(cell)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+        except _FAILURES as error:
             return await self._failed(error, rows, index, place)
         finally:
             self._close()
@@ -303,6 +307,8 @@ class RecordMaker:
             place: Which cell.
             first: Number of the first of them; None for the next one.
         """
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise error
         name = self._names[min(place, len(self._names) - 1)]
         number = index + (self.rows + 1 if first is None else first)
         key = self._key_of(rows[index])

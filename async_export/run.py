@@ -25,7 +25,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from async_export.binds import Bind, Database, open_database
+from async_export.binds import Bind, Database, cancelled_once, open_database
 from async_export.errors import (
     ConfigurationError,
     ExportError,
@@ -33,7 +33,7 @@ from async_export.errors import (
     SourceError,
     UnknownNameError,
 )
-from async_export.faults import DATABASE_ERRORS, source_error
+from async_export.faults import DATABASE_ERRORS
 from async_export.fields import Field
 from async_export.hooks import Hooks, is_overridden, maybe_await
 from async_export.limits import Limits, StopExport
@@ -52,8 +52,8 @@ from async_export.queryset import (
     Source,
 )
 from async_export.records import RecordMaker, hint_of
+from async_export.relations import relations_of
 from async_export.results import ExportResult, Origin
-from async_export.sources import sources_of
 from async_export.statements import Queried, is_statement, look_at, one_after
 from async_export.types import Record
 
@@ -69,6 +69,9 @@ Rejected: TypeAlias = Callable[[Sequence[RowError]], Awaitable[None]]
 SLICE_ROWS: Final = 256
 """Rows that become records at once: so few lists live that the garbage collector has no work."""
 
+
+GRACE: Final = 1.0
+"""Seconds after its deadline in which an export whose reader stands still gives up the database."""
 
 COPYING: Final = (
     "rows come by COPY, which takes the connection; set Meta.hooks_use_database = True for hooks "
@@ -102,6 +105,7 @@ class Run:
         plan: The compiled plan.
         queryset: What is exported, as ``filter_export`` gave it.
         rows: Records made so far.
+        skipped: Rows that failed and were left out.
         batch_size: How many rows are worked on at once.
         bytes: Bytes of the output so far, as far as they are counted.
         is_copying: Whether COPY has the connection.
@@ -123,6 +127,7 @@ class Run:
         self.hooks = hooks
         self.queryset: Any = None
         self.rows = 0
+        self.skipped = 0
         self.bytes = 0
         self.batch_bytes = 0
         self.is_copying = False
@@ -156,13 +161,10 @@ class Run:
         return Origin(fingerprint, self._database.snapshot, versions_of(dialect))
 
     @property
-    def skipped(self) -> int:
-        """Rows that failed and were left out."""
-        return 0 if self._maker is None else self._maker.skipped
-
-    @property
     def slice_rows(self) -> int:
         """How many rows become records before these are passed on."""
+        if self.limits.stops_in_time:
+            return self.plan.concurrency  # what is under way at the deadline is lost
         return max(SLICE_ROWS, 8 * self.plan.concurrency)
 
     async def prepare(self, queryset: Any, selected: Sequence[str] | None, spec: CellSpec) -> None:
@@ -177,7 +179,8 @@ class Run:
         fields = await maybe_await(hooks.get_export_fields(selected))
         hooks.plan_fields(fields)
         headers = await maybe_await(hooks.get_export_headers(selected))
-        self.plan = await compile_plan(
+        planning = partial(
+            compile_plan,
             hooks,
             fields,
             headers,
@@ -186,6 +189,8 @@ class Run:
             spec=spec,
             kwargs=kwargs,
         )
+        # The database is asked for types, and no hook runs.
+        self.plan = await self.limits.in_time_to_begin(planning, is_database=True)
         plan = self.plan
         if plan.strategy == "instances" and not plan.is_looked_up:
             self.batch_size = BatchSize(hooks.options.batch_size, OBJECTS_BATCH)
@@ -226,7 +231,6 @@ class Run:
                         await self.tell()
                         start = stop
                     self.batch_size.learn(len(rows), self.batch_bytes)
-        await self._check_source()
 
     async def copied(self) -> AsyncGenerator[bytes, None]:
         """Give what COPY writes, as it comes, in whole rows.
@@ -253,7 +257,7 @@ class Run:
         except ExportError:  # some of which are OSErrors, too
             raise
         except DATABASE_ERRORS as error:
-            raise source_error(error, self.rows) from error
+            raise self._database.fault(error, self.rows) from error
         finally:
             self.is_copying = False
             # Of a stream that is garbage, SQLAlchemy may have dropped the connection already.
@@ -263,7 +267,6 @@ class Run:
             raise SourceError(
                 f"COPY tells of {output.rows} rows, and {self.rows + self.skipped} came", self.rows
             )
-        await self._check_source()
 
     async def make(self, rows: Sequence[Any]) -> list[Any]:
         """Make the records of *rows*, or the cells of hooks for rows of `copied`.
@@ -278,6 +281,7 @@ class Run:
         maker = self._maker
         assert maker is not None
         made = await self.limits.in_time(partial(maker.records, rows), self.rows)
+        self.skipped += made.count(None)
         if maker.failures and self.rejected is not None:
             await self.rejected(sorted(maker.failures, key=attrgetter("row_number")))
         return made
@@ -300,11 +304,22 @@ class Run:
         self.bytes += size
         self.limits.check_bytes(self.bytes)
 
+    def rest(self) -> None:
+        """Note that the reader has the turn: one that takes too long loses the connection."""
+        if self._database is not None and self._database.is_own and self.limits.left is not None:
+            self._database.watchdog.arm(max(self.limits.left, 0) + GRACE)
+
+    def resume(self) -> None:
+        """Note that the reader has come back."""
+        if self._database is not None and self.limits.left is not None:
+            self._database.watchdog.relax()
+
     async def tell(self, *, is_last: bool = False) -> None:
         """Tell whoever wants to know how far the export is."""
         is_counted = isinstance(self.queryset, Sized) and not is_statement(self.queryset)
         total = len(self.queryset) if is_counted else None
-        await self._reporter.tell(self.rows, self.bytes, total, is_last=is_last)
+        told = partial(self._reporter.tell, self.rows, self.bytes, total, is_last=is_last)
+        await self.limits.in_time_to_end(told, self.rows)
 
     def _slice_rows(self) -> int:
         """Tell how many rows become records next, of which none must be too many.
@@ -337,12 +352,11 @@ class Run:
         """
         assert self._maker is not None
         fetched = getattr(self._source, "fetched", self._maker.rows)
-        if self.limits.stopped:
-            return
-        if fetched != self._maker.rows:
+        if fetched != self._maker.rows and not self.limits.stopped:
             raise SourceError(f"{fetched} rows came, and {self._maker.rows} were used", self.rows)
-        if self._database is not None and is_statement(self.queryset):
-            await self._database.refuse_rewritten(self.rows)
+        if self._database is not None:
+            check = partial(self._database.refuse_rewritten, self.rows)
+            await self.limits.in_time_to_end(check, self.rows, is_database=True)
 
     async def fetch(self, queryset: Any) -> AsyncGenerator[Sequence[Any], None]:
         """Give batches of what stands for each row of *queryset*: its mapped objects, or rows."""
@@ -363,7 +377,8 @@ class Run:
 
     async def titles(self) -> Sequence[Record]:
         """Give the records that stand above the header."""
-        records = await maybe_await(self.hooks.title_records(**self._kwargs))
+        hook = partial(self.hooks.title_records, **self._kwargs)
+        records = await self.limits.in_time_to_begin(lambda: maybe_await(hook()))
         return self._arranged("title_records", records)
 
     async def footers(self, result: ExportResult) -> Sequence[Record]:
@@ -372,7 +387,8 @@ class Run:
         Args:
             result: What was made so far.
         """
-        records = await maybe_await(self.hooks.footer_records(result, **self._kwargs))
+        hook = partial(self.hooks.footer_records, result, **self._kwargs)
+        records = await self.limits.in_time_to_end(lambda: maybe_await(hook()), self.rows)
         return self._arranged("footer_records", records)
 
     def _arranged(self, hook: str, records: Any) -> list[Record]:
@@ -401,9 +417,18 @@ class Run:
         database = self._database
         if database is None or self._source is not None or self._iterates():
             return False
+        connection, statement = database.connection, one_after(self.queryset, rows)
+
+        async def ask() -> Any:
+            async with connection.begin_nested():
+                return await connection.scalar(statement)
+
         try:
-            async with database.connection.begin_nested():
-                found = await database.connection.scalar(one_after(self.queryset, rows))
+            found = await self.limits.in_time_to_begin(
+                lambda: cancelled_once(ask(), database.watchdog), is_database=True
+            )
+        except ExportError:
+            raise
         except (*DATABASE_ERRORS, SQLAlchemyError):
             return False  # what is wrong with the queryset will be told by itself
         return found is not None
@@ -458,11 +483,17 @@ class Run:
         except LiteralError as error:
             raise ConfigurationError(f"this statement cannot be analyzed: {error}") from None
         except DATABASE_ERRORS as error:
-            raise source_error(error) from error
+            raise database.fault(error) from error
         return "\n".join(line[0] for line in lines)
 
     async def finish(self, result: Any) -> None:
-        """Tell the resource that the export is done."""
+        """Make sure that the export is right, and tell the resource that it is done.
+
+        Raises:
+            ConflictError: a table was emptied or rewritten before it could be locked.
+            SourceError: there are not as many records as rows were fetched.
+        """
+        await self._check_source()
         await self.tell(is_last=True)
         name, stopped = self.hooks.get_display_name(), self.limits.stopped
         logger.info(
@@ -497,7 +528,8 @@ class Run:
             return queried
         database = self._database
         if database is not None and database.dialect.driver == "asyncpg":
-            names = None if database.translates_schemas else await self._described(queried)
+            is_elsewhere = database.translates_schemas(queried.statement)
+            names = None if is_elsewhere else await self._described(queried)
             if names is not None:
                 return self._with_columns(queried, names)
         source = await self._open_result(queryset, orm=False)
@@ -513,10 +545,11 @@ class Run:
             sql = str(queried.statement.compile(dialect=dialect, compile_kwargs=options))
         except SQLAlchemyError:
             return None
+        asked = partial(describe, await self._database.driver(), sql)
         try:
-            described = await describe(await self._database.driver(), sql)
+            described = await self.limits.in_time_to_begin(asked, is_database=True)
         except DATABASE_ERRORS as error:
-            raise source_error(error) from error
+            raise self._database.fault(error) from error
         return [each.name for each in described]
 
     def _with_columns(self, queried: Queried, names: Sequence[str]) -> Queried:
@@ -640,8 +673,8 @@ async def _opened(
     if hooks.bind is None or not _needs_database(hooks, queryset):
         return None
     if database is None:
-        sources, deferrable = sources_of(hooks, queryset), hooks.options.deferrable
-        opened = open_database(hooks.bind, sources, deferrable=deferrable)
+        relations, deferrable = relations_of(hooks, queryset), hooks.options.deferrable
+        opened = open_database(hooks.bind, relations, deferrable=deferrable)
         database = await stack.enter_async_context(opened)
         await stack.enter_async_context(database.decoding(hooks.options.on_unrepresentable))
     return database

@@ -220,6 +220,8 @@ class FileObjectSink(Sink):
             ``asyncio.StreamWriter``, whose ``write`` does not wait.
     """
 
+    _CLOSED = "the file is closed; keep it open until the export ends"
+
     def __init__(self, file: Any) -> None:
         _check_file(file)
         self.file = file
@@ -229,8 +231,8 @@ class FileObjectSink(Sink):
 
     async def open(self) -> None:
         """Check that the file was not closed."""
-        if getattr(self.file, "closed", False) is True:
-            raise ConfigurationError("the file is closed; keep it open until the export ends")
+        if self._is_closed():
+            raise ConfigurationError(self._CLOSED)
 
     async def write(self, chunk: bytes) -> None:
         """Write all of *chunk*, in several calls if the file takes less at once."""
@@ -254,11 +256,19 @@ class FileObjectSink(Sink):
         await self._thread.stop(lambda: None)
 
     async def _call(self, method: Callable[..., Any], *arguments: object) -> Any:
-        if isinstance(self.file, io.BytesIO) or inspect.iscoroutinefunction(method):
-            result = method(*arguments)
-        else:
-            result = await self._thread.run(method, *arguments)
-        return await result if inspect.isawaitable(result) else result
+        try:
+            if isinstance(self.file, io.BytesIO) or inspect.iscoroutinefunction(method):
+                result = method(*arguments)
+            else:
+                result = await self._thread.run(method, *arguments)
+            return await result if inspect.isawaitable(result) else result
+        except ValueError as error:
+            if self._is_closed():
+                raise SinkError(errno.EBADF, self._CLOSED, self._name) from error
+            raise
+
+    def _is_closed(self) -> bool:
+        return getattr(self.file, "closed", False) is True
 
 
 class FunctionSink(Sink):
@@ -375,7 +385,7 @@ def _check_file(file: Any) -> None:
 
 def _rest(chunk: bytes | memoryview, written: object) -> bytes | memoryview:
     """Return what is left of *chunk*, given what a ``write`` returned."""
-    if not isinstance(written, int):
+    if written is True or not isinstance(written, int):  # True says that all went well
         return b""
     if written <= 0:
         raise OSError(errno.EIO, "the file took no bytes")

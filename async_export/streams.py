@@ -16,14 +16,14 @@ from async_export.pieces import file_pieces, refuse_too_many, result_of
 from async_export.results import ExportResult, Origin
 from async_export.run import Run
 
-__all__ = ("ByteStream", "ExportStream", "Rejected")
+__all__ = ("ByteStream", "ExportStream", "SheetRejected")
 
 _TEXT_TYPES = frozenset(
     {"application/json", "application/sql", "application/x-ndjson", "application/x-tex"}
     | {"application/yaml"}
 )
 
-Rejected: TypeAlias = Callable[[str, Sequence[RowError]], Awaitable[None]]
+SheetRejected: TypeAlias = Callable[[str, Sequence[RowError]], Awaitable[None]]
 """Takes the name of a sheet, or nothing, and the errors of rows that are skipped there."""
 
 Result = TypeVar("Result")
@@ -50,7 +50,7 @@ class ByteStream(ABC, Generic[Result]):
     def __init__(self, encoder: Encoder, chunk_size: int) -> None:
         self.origin = Origin()
         self.tally = Tally(lines=False)
-        self.rejected: Rejected | None = None
+        self.rejected: SheetRejected | None = None
         self._encoder = encoder
         self._chunk_size = chunk_size
         self._state = "new"
@@ -78,6 +78,14 @@ class ByteStream(ABC, Generic[Result]):
     @abstractmethod
     def _pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the bytes: what stands before the first records at first, then what follows."""
+
+    @abstractmethod
+    def _rest(self) -> None:
+        """Note that the reader has the turn."""
+
+    @abstractmethod
+    def _resume(self) -> None:
+        """Note that the reader has come back."""
 
     @abstractmethod
     async def _finish(self, size: int, sha256: str) -> Result:
@@ -154,7 +162,10 @@ class ByteStream(ABC, Generic[Result]):
                 waiting.append(piece)
                 size += len(piece)
                 if number and size and (is_first or size >= self._chunk_size):
-                    yield take()
+                    chunk = take()
+                    self._rest()
+                    yield chunk
+                    self._resume()
                 number += 1
         was_first = is_first
         last = take()
@@ -191,6 +202,14 @@ class ExportStream(ByteStream[ExportResult]):
     def _pieces(self) -> AsyncGenerator[bytes, None]:
         assert self._run is not None
         return file_pieces(self._run, self._encoder)
+
+    def _rest(self) -> None:
+        assert self._run is not None
+        self._run.rest()
+
+    def _resume(self) -> None:
+        assert self._run is not None
+        self._run.resume()
 
     async def _finish(self, size: int, sha256: str) -> ExportResult:
         assert self._run is not None

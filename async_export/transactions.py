@@ -18,8 +18,8 @@ from async_export.errors import ConfigurationError
 from async_export.postgres.describing import describe
 from async_export.postgres.locks import READ_RELATIONS, STILL_UNLOCKED, lock_command
 from async_export.postgres.settings import OWN_SETTINGS, set_command
+from async_export.relations import Relations
 from async_export.results import Snapshot
-from async_export.sources import Sources
 
 __all__ = ("LookUp", "begin", "driver_of", "isolation", "look_up")
 
@@ -69,7 +69,7 @@ def isolation(dialect: Dialect, *, deferrable: bool = False) -> dict[str, Any]:
     return {**options, "postgresql_deferrable": True} if deferrable else options
 
 
-async def look_up(connection: AsyncConnection, sources: Sources, *, deferrable: bool) -> LookUp:
+async def look_up(connection: AsyncConnection, relations: Relations, *, deferrable: bool) -> LookUp:
     """Ask, in a transaction before, what would take the snapshot too early.
 
     Raises:
@@ -85,14 +85,14 @@ async def look_up(connection: AsyncConnection, sources: Sources, *, deferrable: 
             "deferrable=True needs the primary: a hot standby has no serializable transactions"
         )
     if connection.dialect.driver == "asyncpg":
-        for statement in sources.statements:
+        for statement in relations.statements:
             await _parse(connection, statement)
-    found = await connection.execute(READ_RELATIONS, _names(connection, sources.tables))
-    relations = [tuple(row) for row in found]
+    found = await connection.execute(READ_RELATIONS, _names(connection, relations.tables))
+    rows = [tuple(row) for row in found]
     commands = [set_command(name, value) for name, value in settings]
-    if lockable := [name for name, is_lockable in relations if is_lockable]:
+    if lockable := [name for name, is_lockable in rows if is_lockable]:
         commands.append(lock_command(lockable))
-    unlocked = tuple(name for name, is_lockable in relations if not is_lockable)
+    unlocked = tuple(name for name, is_lockable in rows if not is_lockable)
     return LookUp(commands, unlocked, await _has_lsn(connection))
 
 
@@ -126,13 +126,13 @@ def _names(connection: AsyncConnection, tables: Sequence[Table]) -> dict[str, li
     }
 
 
-async def begin(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
+async def begin(connection: AsyncConnection, found: LookUp) -> Snapshot:
     """Begin the transaction really: drivers put it off to the first statement."""
     if connection.dialect.name == "sqlite":
         await _begin_sqlite(connection)
     if connection.dialect.name != "postgresql":
         return Snapshot()
-    first, *others = look_up.commands
+    first, *others = found.commands
     # None of them takes the snapshot: they are no queries.
     await connection.exec_driver_sql(first)
     if connection.dialect.driver == "asyncpg":
@@ -141,7 +141,7 @@ async def begin(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
     else:
         for command in others:
             await connection.execute(text(command.replace(":", "\\:")))
-    return await _snapshot(connection, look_up)
+    return await _snapshot(connection, found)
 
 
 async def _begin_sqlite(connection: AsyncConnection) -> None:
@@ -151,15 +151,15 @@ async def _begin_sqlite(connection: AsyncConnection) -> None:
         await connection.execute(text("BEGIN"))
 
 
-async def _snapshot(connection: AsyncConnection, look_up: LookUp) -> Snapshot:
+async def _snapshot(connection: AsyncConnection, found: LookUp) -> Snapshot:
     """Take the snapshot, and tell when and where that is."""
-    asked = text(_SNAPSHOT.format(_LSN if look_up.has_lsn else "null"))
+    asked = text(_SNAPSHOT.format(_LSN if found.has_lsn else "null"))
     time, level, lsn = (await connection.execute(asked)).one()
     unlocked: tuple[str, ...] = ()
-    if look_up.unlocked:
+    if found.unlocked:
         # A table below a view is locked with that, whoever may not select from it otherwise.
-        found = await connection.scalars(STILL_UNLOCKED, {"names": list(look_up.unlocked)})
-        unlocked = tuple(found)
+        names = {"names": list(found.unlocked)}
+        unlocked = tuple(await connection.scalars(STILL_UNLOCKED, names))
     if unlocked:
         logger.info("cannot be locked, and may change before it is read: %s", ", ".join(unlocked))
     return Snapshot(time, lsn, level, unlocked)

@@ -31,11 +31,11 @@ from async_export.pieces import (
     sheet_pieces,
 )
 from async_export.publishing import publish
+from async_export.relations import relations_of
 from async_export.resources import Resource
 from async_export.results import ExportResult, Origin, WorkbookResult
 from async_export.run import Run
 from async_export.sinks import FileSink, make_sink
-from async_export.sources import sources_of
 from async_export.streams import ByteStream
 
 __all__ = (
@@ -161,10 +161,10 @@ class WorkbookStream(ByteStream[WorkbookResult]):
         """Open the bind for all of the resources."""
         bind, on_unrepresentable = bound[0].bind, bound[0].options.on_unrepresentable
         assert bind is not None
-        read = (sources_of(each, queryset) for each, queryset in self._exported.values())
-        sources = functools.reduce(operator.or_, read)
+        read = (relations_of(each, queryset) for each, queryset in self._exported.values())
+        relations = functools.reduce(operator.or_, read)
         deferrable = any(each.options.deferrable for each in bound)
-        opened = open_database(bind, sources, deferrable=deferrable)
+        opened = open_database(bind, relations, deferrable=deferrable)
         database = await stack.enter_async_context(opened)
         await stack.enter_async_context(database.decoding(on_unrepresentable))
         return database
@@ -195,6 +195,14 @@ class WorkbookStream(ByteStream[WorkbookResult]):
                     size += len(piece)
                     yield piece
         self._made[name] = result_of(run, encoder, before, size=size)
+
+    def _rest(self) -> None:
+        for run in self._runs.values():
+            run.rest()
+
+    def _resume(self) -> None:
+        for run in self._runs.values():
+            run.resume()
 
     async def _finish(self, size: int, sha256: str) -> WorkbookResult:
         self.origin = self._origin()

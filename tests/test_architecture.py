@@ -34,7 +34,7 @@ LAYERS = (
     "values",
     "rows",
     "reads",
-    "sources",
+    "relations",
     "origins",
     "faults",
     "transactions",

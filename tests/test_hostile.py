@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from library import Author, Book, BookResource, bytes_of, fill
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, make_url, select, text
@@ -26,6 +30,7 @@ from async_export import (
     SourceError,
     UnknownNameError,
     depends,
+    maybe_await,
 )
 from async_export.formats import CSVEncoder
 from async_export.widgets import CharWidget, DateTimeWidget, ForeignKeyWidget, ManyToManyWidget
@@ -346,6 +351,127 @@ async def test_a_cancelled_look_up_loses_no_row() -> None:
     for concurrency in (1, 4):
         with pytest.raises(RowError, match=r"row 151, .*CancelledError"):
             await Looking(hook_concurrency=concurrency).export(items)
+
+
+class _Numbers(Resource):
+    """Rows whose hook is the test's; each tenth does what `hostile` does."""
+
+    id = Field()
+    hostile: Any
+
+    async def dehydrate_id(self, row: Any) -> int:
+        """Wait as a look-up would."""
+        await asyncio.sleep(0)
+        if row["id"] % 10 == 0:
+            await maybe_await(type(self).hostile())
+        return int(row["id"])
+
+
+class _Plain(_Numbers):
+    """The same by a plain function, which gives an awaitable from the second row on."""
+
+    def dehydrate_id(self, row: Any) -> Any:
+        """Give a number, or a coroutine."""
+        return 1 if row["id"] == 1 else super().dehydrate_id(row)
+
+
+_NUMBERS = [{"id": number} for number in range(1, 101)]
+
+
+async def _await_cancelled(_: object = None) -> None:
+    shared = asyncio.get_running_loop().create_future()
+    shared.cancel()
+    await shared
+
+
+def _cancel_myself(_: object = None) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def _cancel_myself_and_wait(_: object = None) -> None:
+    _cancel_myself()
+    await asyncio.sleep(1)
+
+
+async def _cancel_workers() -> None:
+    for task in asyncio.all_tasks():
+        if "_make_concurrently" in task.get_name():
+            task.cancel()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("kind", [_Numbers, _Plain])
+async def test_cancelled_look_ups_are_skipped(kind: type[_Numbers], concurrency: int) -> None:
+    """A hook that awaits something cancelled fails its row, which is counted, and no other."""
+    resource = type("Skipping", (kind,), {"hostile": staticmethod(_await_cancelled)})
+    result = await resource(hook_concurrency=concurrency, on_error="skip").export_to(
+        io.BytesIO(), "csv", _NUMBERS
+    )
+    assert (result.rows, result.skipped) == (90, 10)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("kind", [_Numbers, _Plain])
+@pytest.mark.parametrize("on_error", [_await_cancelled, _cancel_myself_and_wait])
+async def test_on_error_that_is_cancelled(
+    tmp_path: Path, on_error: Any, kind: type[_Numbers], concurrency: int
+) -> None:
+    """A cancellation that comes out of on_error ends the export; nothing is published."""
+    resource = type("Failing", (kind,), {"hostile": lambda: 1 / 0})
+    with pytest.raises(asyncio.CancelledError):
+        await resource(hook_concurrency=concurrency, on_error=on_error).export_to(
+            tmp_path / "numbers.csv", queryset=_NUMBERS
+        )
+    assert not [path async for path in anyio.Path(tmp_path).iterdir()]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8, 100])
+async def test_hooks_that_cancel_their_task(concurrency: int) -> None:
+    """A hook that cancels the task that it runs in cancels the export."""
+    resource = type("Cancelling", (_Numbers,), {"hostile": staticmethod(_cancel_myself_and_wait)})
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(
+            resource(hook_concurrency=concurrency, on_error="skip").export(_NUMBERS)
+        )
+
+
+@pytest.mark.parametrize("concurrency", [2, 8, 100])
+@pytest.mark.parametrize("hostile", [_cancel_myself, _cancel_workers])
+async def test_tasks_that_are_cancelled_between_rows(hostile: Any, concurrency: int) -> None:
+    """Wherever that finds the workers, the export has all of its rows or is cancelled."""
+    resource = type("Cancelling", (_Numbers,), {"hostile": staticmethod(hostile)})
+    with suppress(asyncio.CancelledError):
+        assert len(await resource(hook_concurrency=concurrency).export(_NUMBERS)) == 100
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+async def test_what_is_no_error_of_a_row(error: type[BaseException], concurrency: int) -> None:
+    """What a hook raises to end the process arrives by itself, whatever on_error says."""
+    resource = type("Ending", (_Numbers,), {"hostile": lambda: _raise(error())})
+    with pytest.raises(error):
+        await resource(hook_concurrency=concurrency, on_error="skip").export(_NUMBERS)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_cancelled_exports_with_hooks(concurrency: int) -> None:
+    """Whoever cancels an export whose hooks wait gets a CancelledError, and fails no row."""
+    failed: list[RowError] = []
+    resource = type("Waiting", (_Numbers,), {"hostile": asyncio.Event().wait})
+    options: dict[str, Any] = {"hook_concurrency": concurrency, "on_error": failed.append}
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await resource(**options).export(_NUMBERS)
+    with anyio.move_on_after(0.05) as scope:
+        await resource(**options).export(_NUMBERS)
+    assert scope.cancelled_caught
+    assert not failed
 
 
 async def test_a_failed_stream_has_no_end(library: AsyncEngine) -> None:

@@ -360,6 +360,47 @@ def test_what_is_no_object_is_no_manifest(data: bytes) -> None:
     assert fault_of(data) == "manifest-broken"
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01", "24:00", ""],
+    ids=["before-the-first", "after-the-last", "no-zone", "no-date", "empty"],
+)
+def test_a_time_that_there_is_not(time: str) -> None:
+    """Times that UTC does not have are told, in any form of it."""
+    data = changed(lambda fields: fields["snapshot"].update(time=time))
+    assert fault_of(data) in {"manifest-invalid", "manifest-edited"}
+    if time != "0001-01-01":  # where the local time is UTC, or west of it, this is one
+        assert fault_of(data) == "manifest-invalid"
+
+
+@pytest.mark.parametrize("field", ["manifest_version", "columns", "a"])
+def test_no_depth_is_too_deep(field: str) -> None:
+    """JSON that can just be read, and not be written, is a fault, too."""
+    values: dict[str, Any] = {"manifest_version": b"2", "checksum": b'"x"'}
+    faults = set()
+    for depth in range(940, 1001):
+        values[field] = b"[" * depth + b"]" * depth
+        pairs = (b'"%s":%s' % (name.encode(), value) for name, value in values.items())
+        faults.add(fault_of(b"{%s}" % b",".join(pairs)))
+    assert "manifest-broken" in faults
+    assert len(faults) == 2
+
+
+def test_a_digest_of_lines_is_a_number() -> None:
+    """One that cannot be calculated with is told, whatever the checksum says."""
+    assert fault_of(forged(line_digest="0z0")) == "manifest-invalid"
+    assert read_manifest(forged(line_digest="ABC")).line_digest == "ABC"
+
+
+def forged(**changes: Any) -> bytes:
+    """Give a manifest that somebody edited together with its checksum."""
+    fields = {**json.loads(manifest_of()), **changes}
+    del fields["checksum"]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    fields["checksum"] = hashlib.sha256(canonical.encode()).hexdigest()
+    return f"{json.dumps(fields, indent=2, ensure_ascii=False)}\n".encode()
+
+
 def test_a_newer_version_is_told() -> None:
     """A manifest of a later version is not judged by its fields, but by its checksum."""
     fields = {"manifest_version": 2, "files": ["a"]}

@@ -608,6 +608,59 @@ async def test_file_that_takes_nothing(answer: int | None, number: int) -> None:
     assert caught.value.errno == number
 
 
+class AnsweringFile(io.BytesIO):
+    """A file that takes all and says so in its own way."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        super().__init__()
+
+    def write(self, chunk: Any) -> Any:
+        """Take all of *chunk*."""
+        super().write(chunk)
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [True, None, "done", 1.0])
+async def test_answers_that_are_no_count(answer: object) -> None:
+    """Only a number of bytes says that there is a rest; True means that all went well."""
+    file = AnsweringFile(answer)
+    await export(FileObjectSink(file))
+    assert file.getvalue() == WHOLE
+
+
+async def test_false_is_a_failure() -> None:
+    """A file that says that it did not write is believed."""
+    with pytest.raises(SinkError, match="took no bytes"):
+        await export(FileObjectSink(AnsweringFile(False)))
+
+
+@pytest.mark.parametrize("kind", ["buffered", "raw", "memory", "async"])
+@pytest.mark.parametrize("method", ["write", "finish"])
+async def test_file_that_is_closed_meanwhile(tmp_path: Path, kind: str, method: str) -> None:
+    """A caller who closes the file too early is told so."""
+    file: Any = io.BytesIO()
+    if kind == "async":
+        file = await anyio.open_file(tmp_path / "a", "wb")
+    elif kind != "memory":
+        file = (tmp_path / "a").open("wb", buffering=0 if kind == "raw" else -1)
+    sink = FileObjectSink(file)
+    await sink.open()
+    await sink.write(b"x")
+    await (file.aclose() if kind == "async" else asyncio.to_thread(file.close))
+    with pytest.raises(SinkError, match="the file is closed; keep it open") as caught:
+        await (sink.write(b"y") if method == "write" else sink.finish())
+    assert caught.value.errno == errno.EBADF
+
+
+async def test_other_errors_of_a_file_pass() -> None:
+    """A ValueError of an open file is the caller's own."""
+    file = AsyncFile()
+    file.write = int  # type: ignore[method-assign, assignment]  # b"ab" is no number
+    with pytest.raises(ValueError, match="invalid literal"):
+        await export(FileObjectSink(file))
+
+
 async def test_full_device() -> None:
     """A full disk is a SinkError that says so and names the file."""
     with (

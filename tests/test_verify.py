@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -17,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from async_export import Field, ModelResource, Resource, export_workbook
-from async_export.manifests import manifest_path, rejects_path
+from async_export.manifests import Tally, make_manifest, manifest_path, rejects_path
+from async_export.results import ExportResult, WorkbookResult
 from async_export.verify import verify_export
 
 ROWS = 300
@@ -641,6 +643,99 @@ async def test_a_manifest_that_is_no_text(originals: dict[str, bytes], tmp_path:
     for data in (b"", b"\0" * 99, originals["books.xlsx"], originals["books.csv"], b"[" * 99_999):
         manifest_of(path).write_bytes(data)
         assert await found(path) == ["manifest-broken"]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_time_out_of_reach(originals: dict[str, bytes], tmp_path: Path, time: str) -> None:
+    """A snapshot before the first day, or after the last one, is a finding."""
+    path = restore(originals, tmp_path, "books.csv")
+    fields = json.loads(manifest_of(path).read_bytes())
+    fields["snapshot"] = {"time": time, "lsn": None, "isolation": "x", "unlocked": []}
+    manifest_of(path).write_text(json.dumps(fields))
+    assert await found(path) == ["manifest-invalid"]
+
+
+async def test_a_manifest_of_any_depth(originals: dict[str, bytes], tmp_path: Path) -> None:
+    """However deep a manifest is, it is a finding."""
+    path = restore(originals, tmp_path, "books.csv")
+    codes = set()
+    for depth in range(940, 1001):
+        deep = b"[" * depth + b"]" * depth
+        data = b'{"manifest_version":2,"checksum":"x","a":%s}' % deep
+        manifest_of(path).write_bytes(data)
+        codes.update(await found(path))
+    assert codes == {"manifest-edited", "manifest-broken"}
+
+
+async def test_a_manifest_that_is_too_long(originals: dict[str, bytes], tmp_path: Path) -> None:
+    """One of which no end can be seen is not read, and the file is not judged by it."""
+    path = restore(originals, tmp_path, "books.csv")
+    manifest_of(path).write_bytes(b'{"a":"%s"}' % (b"x" * 4_194_296))
+    assert await found(path) == ["manifest-invalid"]
+    os.truncate(manifest_of(path), 60_000_000)
+    tracemalloc.start()
+    try:
+        verified = await verify_export(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    (finding,) = verified.findings
+    assert finding.code == "manifest-too-long"
+    assert finding.message == "the manifest has 60,000,000 bytes; it is read up to 4,194,304"
+    assert verified.manifest is None
+
+
+def names_of(count: int, length: int) -> tuple[str, ...]:
+    """Give names of the longest characters."""
+    return tuple(f"{number:06}".ljust(length, "😀") for number in range(count))
+
+
+def table_of(*columns: str) -> ExportResult:
+    """Give the result of an export of these columns."""
+    return ExportResult(0, 0, 0, "", 0.1, "csv", "server", "copy", columns)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        table_of(*names_of(10_000, 63)),
+        WorkbookResult(0, "", 0.1, "zip", dict.fromkeys(names_of(1000, 9), table_of(*"ab" * 25))),
+    ],
+    ids=["columns", "sheets"],
+)
+async def test_manifests_of_wide_exports_are_read(
+    tmp_path: Path, result: ExportResult | WorkbookResult
+) -> None:
+    """Ten thousand columns are not too many, and a thousand tables neither."""
+    path = tmp_path / "wide"
+    path.touch()
+    manifest_of(path).write_bytes(make_manifest(path, result, Tally(lines=True)))
+    assert manifest_of(path).stat().st_size > 1_000_000
+    assert await found(path) == []
+
+
+@pytest.mark.parametrize("name", ["marks", "lines", "line_digest", "tail", "bytes", "file"])
+async def test_a_manifest_edited_with_its_checksum(
+    originals: dict[str, bytes], tmp_path: Path, name: str
+) -> None:
+    """Whatever a well-formed manifest says, comparing with it raises nothing."""
+    path = restore(originals, tmp_path, "books.csv")
+    fields = json.loads(manifest_of(path).read_bytes())
+    del fields["checksum"]
+    values: list[Any] = [[], ["x"], None, 0, -1, 10**4000, "", "zz", "\ud800"]
+    tried = 0
+    for value in values:
+        edited = {**fields, name: value}
+        canonical = json.dumps(edited, sort_keys=True, separators=(",", ":")).encode()
+        edited["checksum"] = hashlib.sha256(canonical).hexdigest()
+        text = f"{json.dumps(edited, indent=2, ensure_ascii=False)}\n"
+        manifest_of(path).write_bytes(text.encode("utf-8", "backslashreplace"))
+        for data in (originals["books.csv"] + b"x\n", b"y" * 200 + b"\n", b"\n" * 400, b""):
+            path.write_bytes(data)
+            verified = await verify_export(path)
+            assert len(verified.findings) == 1
+            tried += verified.manifest is not None
+    assert tried
 
 
 # --- paths ----------------------------------------------------------------------------------

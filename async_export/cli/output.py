@@ -34,16 +34,9 @@ from async_export.workbooks import is_archive_path, workbook_encoder
 
 __all__ = ("STDOUT", "Output", "described", "is_broken_pipe", "print_result", "write")
 
-_Encoder = TypeVar("_Encoder", bound=Encoder)
-
 _Result = TypeVar("_Result", ExportResult, WorkbookResult)
 
 STDOUT: Final = "-"
-
-_TEXT_TYPES: Final = frozenset(
-    f"application/{name}" for name in ("json", "sql", "x-ndjson", "x-tex", "yaml")
-)
-"""Types that are text, although they do not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +83,10 @@ class Output:
 
         Raises:
             UnknownNameError: there is no such format, or no format of such files.
-            ConfigurationError: the bytes would be shown on a terminal and are no text.
         """
         if self.is_archive:
             return self.workbook_encoder()
-        return self._checked(make_encoder(self._format(), **self.options))
+        return make_encoder(self._format(), **self.options)
 
     def workbook_encoder(self) -> SheetEncoder:
         """Make the encoder of a file of several tables; errors are those of `encoder`."""
@@ -103,18 +95,7 @@ class Output:
                 "several need a file, as in -o library.xlsx, or a format for stdout, as in -f zip"
             )
         path = None if self.is_stdout else self.path
-        given = self.format
-        return self._checked(workbook_encoder(path, given, **self.options))
-
-    def _checked(self, encoder: _Encoder) -> _Encoder:
-        """Refuse what is not for a terminal."""
-        kind = encoder.content_type.partition(";")[0]
-        is_text = kind.startswith("text/") or kind in _TEXT_TYPES
-        if self.is_stdout and not is_text and sys.stdout.isatty():
-            raise ConfigurationError(
-                f"{encoder.name} is not for a terminal; write it to a file with -o"
-            )
-        return encoder
+        return workbook_encoder(path, self.format, **self.options)
 
     def _format(self) -> str | type[Encoder] | Encoder:
         if self.format is not None or self.is_stdout:
@@ -173,7 +154,14 @@ def write(
         output: Where to write.
         total: What is known of its rows.
         engine: What the export runs on; it is disposed of.
+
+    Raises:
+        ConfigurationError: the bytes would be shown on a terminal and are no text.
     """
+    if output.is_stdout and not stream.is_text and sys.stdout.isatty():
+        raise ConfigurationError(
+            f"{stream.extension} is not for a terminal; write it to a file with -o"
+        )
     with output.sink() as sink:
         return asyncio.run(_write(stream, output, sink, total, engine))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -39,7 +40,10 @@ def _print(verified: Verification) -> None:
         notice(f"{verified.path}: {finding.code}: {finding.message}")
     if verified.ok and verified.manifest is not None:
         line = f"{verified.path}: {_described(verified.manifest)}"
-        print(line)  # noqa: T201 - a command prints
+        encoding = sys.stdout.encoding or "utf-8"
+        # A file's name may hold what is no character there.
+        shown = line.encode(encoding, "backslashreplace").decode(encoding)
+        print(shown)  # noqa: T201 - a command prints
 
 
 def _described(manifest: Manifest) -> str:

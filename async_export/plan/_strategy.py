@@ -82,7 +82,7 @@ def why_no_driver(draft: Draft) -> str:
         return "the driver is not asyncpg"
     if queried.mapper is None and not hasattr(queried.statement, "subquery"):
         return "the queryset cannot be wrapped"
-    if database.translates_schemas:
+    if database.translates_schemas(queried.statement):
         return "the connection translates the names of schemas"
     return ""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 from sqlalchemy import literal_column, select
 
-from async_export.faults import DATABASE_ERRORS, source_error
+from async_export.faults import DATABASE_ERRORS
 from async_export.fields import DEPENDS
 from async_export.hooks import is_overridden
 from async_export.plan._columns import Columns
@@ -54,7 +54,7 @@ async def describe_columns(draft: Draft, items: Sequence[DraftField]) -> None:
         # What is wrong with the queryset itself will be told by itself.
         raise RefusedError(type(error).__name__) from error
     except DATABASE_ERRORS as error:
-        raise source_error(error) from error
+        raise draft.database.fault(error) from error
     own = draft.database.own_codecs
     for key, place in columns.keys.items():
         server = described[place].type

@@ -56,14 +56,24 @@ class Watchdog:
         """Take care of *connection* from now on."""
         self._connection = connection
 
-    def arm(self) -> None:
-        """Begin to count, if that has not begun."""
+    def arm(self, seconds: float | None = None) -> None:
+        """Begin to count, if that has not begun.
+
+        Args:
+            seconds: How long to wait, if it is another time than usual.
+        """
         if self._connection is not None and self._handle is None:
             loop = asyncio.get_running_loop()
-            self._handle = loop.call_later(self._seconds, self._connection.terminate)
+            delay = self._seconds if seconds is None else seconds
+            self._handle = loop.call_later(delay, self._connection.terminate)
+
+    def relax(self) -> None:
+        """Stop counting."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def disarm(self) -> None:
         """Let the connection be, which belongs to somebody else now."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._connection = self._handle = None
+        self.relax()
+        self._connection = None

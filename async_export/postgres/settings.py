@@ -84,12 +84,14 @@ FOREIGN_SETTINGS: Final = text(
 
 TIMEOUTS: Final = text(
     """
-    select name, setting::double precision / 1000 as seconds from pg_catalog.pg_settings
+    select name, setting::double precision / 1000 - case name when 'transaction_timeout'
+      then extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()) else 0 end as seconds
+    from pg_catalog.pg_settings
     where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
       and setting <> '0'
     """
 )
-"""Finds what closes an idle session in a transaction of somebody else's, in seconds."""
+"""Finds what closes an idle session in a transaction of somebody else's, and after how long."""
 
 Foreign: TypeAlias = Sequence[tuple[str, str, str]]
 """Names of settings, what they are and what they should be."""

@@ -106,6 +106,7 @@ def pgbouncer(folder: Path, server: str | URL, **settings: str | int) -> Iterato
     lines += [f"{name} = {value}" for name, value in every.items()]
     configuration = folder / "pgbouncer.ini"
     configuration.write_text("\n".join(lines))
+    configuration.chmod(0o644)
     with _running([str(_PGBOUNCER), str(configuration)], folder, "TERM"):
         yield _url(folder)
 

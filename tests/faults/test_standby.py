@@ -1,5 +1,7 @@
 """Exports from a hot standby, whose recovery goes on and is in the way of who reads for long."""
 
+# ruff: noqa: ASYNC110 - what the standby does is waited for by looking
+
 from __future__ import annotations
 
 import asyncio
@@ -45,8 +47,11 @@ _DELAY = 0.5
 _CHANGES = {
     "vacuum": ("update book set title = title", "vacuum book"),
     "truncate": (
-        "begin; create temporary table books on commit drop as table book; truncate book; "
-        "insert into book select * from books order by id; commit",
+        "begin",
+        "create temporary table books on commit drop as table book",
+        "truncate book",
+        "insert into book select * from books order by id",
+        "commit",
     ),
     "alter": ("alter table book alter price type numeric(9, 2)",),
 }
@@ -124,10 +129,16 @@ class Replication:
         """Do on the primary what its standby cannot repeat while somebody reads."""
         for statement in _CHANGES[change]:
             await self.primary.execute(statement)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Let the standby have what the primary would keep for a moment, such as a vacuum."""
+        await self.primary.execute("select pg_logical_emit_message(true, '', '')")
 
     async def catch_up(self) -> None:
         """Wait until the standby has repeated everything."""
-        wanted = await self.primary.fetchval("select pg_current_wal_insert_lsn()::text")
+        await self.flush()
+        wanted = await self.primary.fetchval("select pg_current_wal_flush_lsn()::text")
         async with asyncio.timeout(10):
             while await self.standby.fetchval(
                 "select pg_last_wal_replay_lsn() < $1::text::pg_lsn", wanted
@@ -209,6 +220,15 @@ async def test_exports(
         assert await bytes_of(strategy(bind), name) == expected
 
 
+class Interrupted:
+    """Lets a test in after the snapshot was taken."""
+
+    async def before_export(self, queryset: Any, *, meanwhile: Any = None, **_: Any) -> None:
+        """Let the test in."""
+        if meanwhile is not None:
+            await meanwhile()
+
+
 @by_strategy
 async def test_snapshot(
     conditions: Conditions,
@@ -217,24 +237,25 @@ async def test_snapshot(
     strategy: type[ModelResource],
 ) -> None:
     """The manifest tells how far the standby was, of which no later change is in the file."""
-    path = tmp_path / "books.csv"
-    before = await replication.replayed()
+    resource: Any = type("InterruptedResource", (Interrupted, strategy), {})(conditions.engine)
+    expected, path = await conditions.reference(resource), tmp_path / "books.csv"
+    replayed = [await replication.replayed()]
 
-    async def insert(progress: Any) -> None:
-        await replication.primary.execute(
-            "insert into book values ($1, 'late') on conflict do nothing", ROWS + 1
-        )
+    async def insert() -> None:
+        replayed.append(await replication.replayed())
+        await replication.primary.execute("insert into book values ($1, 'late')", ROWS + 1)
         await replication.catch_up()
+        replayed.append(await replication.replayed())
 
-    expected = await conditions.reference(strategy(conditions.engine))
-    resource = strategy(conditions.engine, progress=insert)
-    await resource.export_to(path, manifest=True)
-    await replication.primary.execute("delete from book where id = $1", ROWS + 1)
-    manifest = json.loads(Path(f"{path}.manifest.json").read_text())
+    try:
+        await resource.export_to(path, manifest=True, meanwhile=insert)
+    finally:
+        await replication.primary.execute("delete from book where id > $1", ROWS)
     assert path.read_bytes() == expected
+    manifest = json.loads((tmp_path / "books.csv.manifest.json").read_bytes())
     high, low = manifest["snapshot"]["lsn"].split("/")
-    after = await replication.replayed()
-    assert before <= (int(high, 16) << 32) + int(low, 16) < after
+    before, at_once, later = replayed
+    assert before <= (int(high, 16) << 32) + int(low, 16) <= at_once < later
 
 
 @by_strategy
@@ -406,7 +427,7 @@ async def test_conflict_with_a_slow_reader(
     strategy: type[ModelResource],
     change: str,
 ) -> None:
-    """A session that recovery ends between two fetches is told as such, or what it may have been."""
+    """A session that recovery ends between two fetches is told as what it was, or may have been."""
     resource, path = strategy(conditions.engine), tmp_path / "books.csv"
     async with conditions.fault(resource, path) as outcome:
         await _interrupted(resource, path, replication, change)

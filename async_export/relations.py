@@ -16,11 +16,11 @@ from async_export.hooks import Hooks
 from async_export.paths import resolve_path
 from async_export.statements import is_statement
 
-__all__ = ("Sources", "sources_of")
+__all__ = ("Relations", "relations_of")
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class Relations:
     """What an export reads.
 
     Attributes:
@@ -33,26 +33,26 @@ class Sources:
     tables: tuple[Table, ...] = ()
     statements: tuple[Any, ...] = ()
 
-    def __or__(self, other: Sources) -> Sources:
+    def __or__(self, other: Relations) -> Relations:
         """Give what both read; of two mappers the first one."""
         tables = dict.fromkeys((*self.tables, *other.tables))
         statements = (*self.statements, *other.statements)
-        return Sources(self.mapper or other.mapper, tuple(tables), statements)
+        return Relations(self.mapper or other.mapper, tuple(tables), statements)
 
 
-def sources_of(hooks: Hooks, queryset: Any) -> Sources:
+def relations_of(hooks: Hooks, queryset: Any) -> Relations:
     """Find what an export of *queryset* reads."""
     model = hooks.options.model
     statements = (queryset,) if is_statement(queryset) else ()
     if isinstance(model, Table):
-        return Sources(tables=(model,), statements=statements)
+        return Relations(tables=(model,), statements=statements)
     mapper = mapper_of(model)
     if mapper is None:
-        return Sources(statements=statements)
+        return Relations(statements=statements)
     tables = dict.fromkeys(_tables_of(mapper))
     for path in _declared_paths(hooks):
         tables |= dict.fromkeys(_tables_on(mapper, path))
-    return Sources(mapper, tuple(tables), statements)
+    return Relations(mapper, tuple(tables), statements)
 
 
 def _tables_of(mapper: Mapper[Any]) -> Iterator[Table]:
