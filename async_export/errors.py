@@ -156,7 +156,7 @@ class LimitError(ExportError, OverflowError):
         super().__init__(option, limit)
 
     def __str__(self) -> str:
-        beyond = _BEYOND[self.option]
+        beyond = _BEYOND.get(self.option, "has more than")
         return f"the export {beyond} {self.option}={self.limit}; narrow it or raise the limit"
 
 

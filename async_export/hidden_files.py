@@ -42,15 +42,17 @@ class HiddenFile:
     Args:
         path: The file to be; its folder must exist.
         overwrite: Whether to replace a file that is there.
+        like: A file whose group and permissions it has, where it replaces none.
 
     Attributes:
         target: Absolute path of the file to be, with symbolic links followed.
     """
 
-    def __init__(self, path: str, *, overwrite: bool) -> None:
+    def __init__(self, path: str, *, overwrite: bool, like: str | None = None) -> None:
         self.target = Path(os.path.realpath(path))
         self._path = path
         self._overwrite = overwrite
+        self._like = like
         self._descriptor: int | None = None
         self._temporary: Path | None = None
 
@@ -61,7 +63,7 @@ class HiddenFile:
 
     def open(self) -> None:
         """Create the file, after removing what killed processes left."""
-        old = self._replaced()
+        old = self._replaced() or self._model()
         _remove_leftovers(self.target)
         # Not even empty may the file be open to more people than the one it replaces.
         self._create(0o666 if old is None else 0o600)
@@ -138,6 +140,15 @@ class HiddenFile:
             # Renaming would put a file in the place of /dev/null or a pipe.
             raise _os_error(errno.ENODEV)
         return found
+
+    def _model(self) -> os.stat_result | None:
+        """Look at the file whose permissions this one has; None if there is none."""
+        if self._like is None:
+            return None
+        try:
+            return Path(self._like).stat()
+        except FileNotFoundError:
+            return None
 
     def _create(self, mode: int) -> None:
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)

@@ -72,7 +72,9 @@ class ResourceOptions:
         deadline: Seconds that it may take, the time of a slow reader included; None for no limit.
         on_limit: What happens where one of these three is passed: ``"raise"`` a LimitError, or
             ``"stop"``, which ends the output in good order after the last record before the limit.
-            Output of more than ``max_bytes`` ends with the record that reaches it.
+            Output of more than ``max_bytes`` ends with the record that reaches it; formats that
+            hold bytes back (xlsx, parquet, gz …) cannot. Neither limit of bytes is for `export`
+            and `records`, which have none.
         read_timeout: Seconds that the database may let the export wait for rows; None for ever.
         deferrable: Whether the transaction of an engine's export is serializable, and waits until
             no transaction under way can prove its snapshot wrong; PostgreSQL only.

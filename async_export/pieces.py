@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from async_export.errors import EncodeError, ExportError, FormatLimitError
+from async_export.errors import ConfigurationError, EncodeError, ExportError, FormatLimitError
 from async_export.formats import (
     CopyForm,
     Encoder,
@@ -116,7 +116,13 @@ async def refuse_too_many(run: Run, encoder: Encoder) -> None:
 
     Raises:
         FormatLimitError: there are more rows than the format holds.
+        ConfigurationError: nobody knows in time how many bytes there are.
     """
+    if run.limits.bytes_to_stop_after is not None and _is_heavy(encoder):
+        raise ConfigurationError(
+            f"{encoder.name} holds bytes back, so that on_limit='stop' cannot end it at max_bytes; "
+            "stop at max_rows, or let it raise"
+        )
     if encoder.max_rows is not None and await run.has_more_than(encoder.max_rows):
         raise _too_many(encoder)
 

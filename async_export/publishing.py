@@ -1,16 +1,27 @@
-"""From a stream to a target: a file with its rejects and its manifest, all of them or none."""
+"""From a stream to a target: a file, and what stands beside it: its rejects and its manifest."""
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+from collections.abc import Collection
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 
-from async_export.errors import ConfigurationError
-from async_export.manifests import Tally, make_manifest, manifest_path, rejects_path
-from async_export.rejects import RejectsFile
+from async_export.errors import ConfigurationError, SinkError
+from async_export.manifests import (
+    ManifestError,
+    Tally,
+    make_manifest,
+    manifest_path,
+    read_manifest,
+    rejects_path,
+)
+from async_export.rejects import RejectsFile, is_rejects
 from async_export.results import ExportResult, WorkbookResult
 from async_export.sinks import FileSink, Sink
 from async_export.streams import ByteStream
@@ -21,12 +32,17 @@ Result = TypeVar("Result", bound=ExportResult | WorkbookResult)
 
 logger = logging.getLogger(__name__)
 
+_LINE_BYTES: Final = 100
+_MANIFEST_BYTES: Final = 4_194_304
+"""How much of a file is looked at to find out whether an export wrote it."""
+
 
 async def publish(stream: ByteStream[Result], sink: Sink, *, manifest: bool = False) -> Result:
     """Write all of *stream* to *sink*, which publishes it or is left with nothing.
 
     A file gets its rejects, if rows are skipped, and its manifest beside it. All of them are
-    complete on the disk before the first one has its name: the file, then these.
+    complete on the disk before the first one has its name; the file itself is the last one. What
+    earlier exports left beside a file that is replaced goes.
 
     Args:
         stream: What to write.
@@ -55,21 +71,29 @@ async def publish(stream: ByteStream[Result], sink: Sink, *, manifest: bool = Fa
 async def _publish_file(
     stream: ByteStream[Result], sink: FileSink, *, with_manifest: bool
 ) -> Result:
-    rejects = RejectsFile(
-        rejects_path(sink.path), overwrite=sink.overwrite, with_sheets=stream.has_sheets
-    )
-    record = FileSink(manifest_path(sink.path), overwrite=sink.overwrite)
+    path = await anyio.to_thread.run_sync(os.path.abspath, sink.path)
+    overwrite = sink.overwrite
+    rejects_sink = FileSink(rejects_path(path), overwrite=overwrite, like=path)
+    manifest_sink = FileSink(manifest_path(path), overwrite=overwrite, like=path)
+    rejects = RejectsFile(rejects_sink, with_sheets=stream.has_sheets)
     stream.rejected = rejects.add
     if with_manifest:
         stream.tally = Tally(lines=stream.is_text)
-    try:
+    async with AsyncExitStack() as stack:
+        for each in (sink, rejects_sink, manifest_sink):
+            stack.push_async_callback(each.abort)  # of what is published nothing is left to abort
         await sink.open()
+        if with_manifest:
+            await manifest_sink.open()
         await _pour(stream, sink)
         await sink.seal()
+        if sink.size != stream.tally.bytes:
+            raise SinkError(errno.EIO, "the file has not taken all bytes of the export", path)
         rejected = await rejects.seal()
+        others = [] if rejected is None else [rejects_sink]
         if with_manifest:
             made = make_manifest(
-                sink.path,
+                path,
                 stream.result,
                 stream.tally,
                 rejects=rejected,
@@ -77,20 +101,13 @@ async def _publish_file(
                 snapshot=stream.origin.snapshot,
                 versions=stream.origin.versions,
             )
-            await record.open()
-            await record.write(made)
-            await record.seal()
-        await sink.finish()
-        await rejects.finish()
-        if with_manifest:
-            await record.finish()
-    except BaseException:
-        for each in (sink, rejects, record):
-            await each.abort()
-        raise
-    outdated = [] if rejected else [rejects_path(sink.path)]
-    outdated += [] if with_manifest else [manifest_path(sink.path)]
-    await anyio.to_thread.run_sync(_remove, outdated)
+            await manifest_sink.write(made)
+            await manifest_sink.seal()
+            others.append(manifest_sink)
+        await sink.finish_with(others)
+    if overwrite:
+        outdated = {rejects_sink.path, manifest_sink.path} - {each.path for each in others}
+        await anyio.to_thread.run_sync(_remove, outdated)
     return stream.result
 
 
@@ -100,10 +117,23 @@ async def _pour(stream: ByteStream[Result], sink: Sink) -> None:
             await sink.write(chunk)
 
 
-def _remove(paths: list[str]) -> None:
-    """Remove what an earlier export left beside a file that is replaced: it is about that one."""
+def _remove(paths: Collection[str]) -> None:
+    """Remove what earlier exports left beside a file that is replaced: it is about that one."""
     for path in paths:
         try:
-            Path(path).unlink(missing_ok=True)
+            if _is_ours(path):
+                Path(path).unlink()
         except OSError as error:
             logger.warning("could not remove %s: %s", path, error.strerror)
+
+
+def _is_ours(path: str) -> bool:
+    """Tell whether an export wrote the file at *path*; somebody else's must stay."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as it was written
+            if path.endswith(rejects_path("")):
+                return is_rejects(file.readline(_LINE_BYTES))
+            read_manifest(file.read(_MANIFEST_BYTES))
+    except (FileNotFoundError, ManifestError):
+        return False
+    return True

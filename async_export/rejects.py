@@ -12,7 +12,7 @@ from async_export.manifests import Rejects
 from async_export.sinks import FileSink
 from async_export.types import Column
 
-__all__ = ("RejectsFile",)
+__all__ = ("RejectsFile", "is_rejects")
 
 _COLUMNS: Final = ("sheet", "row_number", "key", "field", "error")
 
@@ -24,13 +24,12 @@ class RejectsFile:
     the error, and in a workbook the sheet at first. It has no cells, and no texts of errors.
 
     Args:
-        path: The file.
-        overwrite: Whether to replace one that is there.
+        sink: Where to write; not opened yet.
         with_sheets: Whether rows of several sheets are skipped.
     """
 
-    def __init__(self, path: str, *, overwrite: bool, with_sheets: bool) -> None:
-        self._sink = FileSink(path, overwrite=overwrite)
+    def __init__(self, sink: FileSink, *, with_sheets: bool) -> None:
+        self._sink = sink
         self._with_sheets = with_sheets
         self._encoder = CSVEncoder(formula_policy="escape")
         self._digest = hashlib.sha256()
@@ -65,22 +64,14 @@ class RejectsFile:
         await self._sink.seal()
         return Rejects(self._sink.target.name, self._rows, self._digest.hexdigest())
 
-    async def finish(self) -> None:
-        """Give the file its name, if there is one.
-
-        Raises:
-            SinkError: it cannot have it.
-        """
-        if self._rows:
-            await self._sink.finish()
-
-    async def abort(self) -> None:
-        """Leave nothing behind."""
-        await self._sink.abort()
-
     async def _write(self, chunk: bytes) -> None:
         self._digest.update(chunk)
         await self._sink.write(chunk)
+
+
+def is_rejects(line: bytes) -> bool:
+    """Tell whether *line* is the first one of such a file."""
+    return line in {",".join(names).encode() + b"\r\n" for names in (_COLUMNS, _COLUMNS[1:])}
 
 
 def _cells(failure: RowError) -> list[Any]:

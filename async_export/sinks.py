@@ -10,7 +10,7 @@ import io
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -93,14 +93,18 @@ class FileSink(Sink):
         path: The file; its folder must exist.
         overwrite: Whether to replace a file that is there. If not, a file that appears while
             the export runs is not replaced either; this takes a file system with hard links.
+        like: A file whose group and permissions it has, where it replaces none.
 
     Raises:
         ConfigurationError: *path* holds a null character, or what is none.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, overwrite: bool = True, like: str | None = None
+    ) -> None:
         self.path = os.fsdecode(path)
         self.overwrite = overwrite
+        self._like = like
         if "\0" in self.path:
             raise ConfigurationError("the path holds a null character")
         try:
@@ -157,6 +161,27 @@ class FileSink(Sink):
         """Give the complete file its name; if that fails, nothing is left."""
         await self._run_or_abort(self._publish)
 
+    async def finish_with(self, others: Sequence[FileSink]) -> None:
+        """Give the complete files their names: those of *others*, and this one at last.
+
+        It is done in one go, which a cancellation does not interrupt. If one of them fails, the
+        others before it have theirs.
+
+        Raises:
+            SinkError: one of them cannot have its name.
+        """
+
+        def publish() -> None:
+            for each in (*others, self):
+                each._publish()  # noqa: SLF001 - one of its own kind
+
+        await self._run_or_abort(publish)
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return self._bytes
+
     async def abort(self) -> None:
         """Remove the file; one that cannot be removed is logged as a warning."""
         await self._thread.stop(self._discard)
@@ -171,7 +196,7 @@ class FileSink(Sink):
     def _open(self) -> None:
         with _sink_errors(self.path):
             # Absolute from now on, so that the working folder may change during the export.
-            self._hidden = HiddenFile(self.path, overwrite=self.overwrite)
+            self._hidden = HiddenFile(self.path, overwrite=self.overwrite, like=self._like)
             self._hidden.open()
 
     def _opened(self) -> HiddenFile:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from models import Tag, create
 from openpyxl import load_workbook
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from async_export import (
@@ -202,14 +202,17 @@ async def test_stops_with_the_record_that_reaches_the_bytes(
     assert (await _bytes(resource_class(tags))).startswith(found)
 
 
-async def test_a_format_that_holds_back_goes_further(tags: AsyncEngine, folder: Path) -> None:
-    """A workbook is well formed wherever it stops."""
-    for size in (100, 2_700, 100_000):
-        path = folder / "tags.xlsx"
-        result = await TagResource(tags, max_bytes=size, on_limit="stop").export_to(path)
-        book = load_workbook(path, read_only=True)
-        assert len(list(book.worksheets[0].rows)) == result.rows + 1
-        book.close()
+@pytest.mark.parametrize("name", ["xlsx", "parquet", "csv.gz", "xls"])
+async def test_formats_that_hold_bytes_back_do_not_stop_at_bytes(
+    tags: AsyncEngine, folder: Path, name: str
+) -> None:
+    """Nobody knows in time how many there are."""
+    resource = TagResource(tags, max_bytes=3_000, on_limit="stop")
+    with pytest.raises(ConfigurationError, match="holds bytes back"):
+        await resource.export_to(folder / f"tags.{name}")
+    with pytest.raises(ConfigurationError, match="holds bytes back"):
+        await export_workbook({"tags": resource}, folder / "tags.xlsx")
+    assert list(folder.iterdir()) == []
 
 
 class SlowTagResource(TagResource):
@@ -234,6 +237,92 @@ async def test_deadline_of_a_hook(tags: AsyncEngine, folder: Path) -> None:
     assert time.perf_counter() - began < 3
     assert (result.rows, result.stopped) == (150, "deadline")
     assert len(list(csv.reader(io.StringIO(path.read_text())))) == 151
+
+
+async def test_deadline_in_good_order_keeps_what_is_made(tags: AsyncEngine, folder: Path) -> None:
+    """Rows that were finished are in the file, counted, and told to hooks of the end."""
+
+    class Counting(TagResource):
+        """Takes its time, and counts."""
+
+        total = 0
+
+        @depends("id")
+        async def dehydrate_name(self, row: Any) -> str:
+            """Wait, or fail."""
+            await asyncio.sleep(0.01)
+            if row.id == 3:
+                raise ValueError
+            self.total += 1
+            return f"tag {row.id}"
+
+        def footer_records(self, result: ExportResult, **kwargs: Any) -> Any:
+            """Tell the count."""
+            return [["total", self.total]]
+
+    path = folder / "tags.csv"
+    options: dict[str, Any] = {"on_error": "skip", "on_limit": "stop", "deadline": 0.5}
+    result = await Counting(tags, **options).export_to(path, manifest=True)
+    *rows, total = list(csv.reader(io.StringIO(path.read_text())))[1:]
+    assert (result.stopped, result.skipped) == ("deadline", 1)
+    assert 5 < result.rows == len(rows)
+    assert total == ["total", str(result.rows)]
+    assert path.with_name("tags.csv.rejects.csv").exists()
+
+
+async def test_deadline_in_good_order_leaves_the_transaction(pg_engine: AsyncEngine) -> None:
+    """The database is not interrupted: other sheets, hooks and a caller go on."""
+    await create(pg_engine, [Tag(id=i, name=f"tag {i}") for i in range(1, ROWS + 1)])
+    slow = select(Tag).where(func.pg_sleep(0.002).is_not(None)).order_by(Tag.id)
+
+    class Asking(TagResource):
+        """Asks for something at the end."""
+
+        class Meta:
+            """Its options."""
+
+            hooks_use_database = True
+
+        async def after_export(self, queryset: Any, result: Any, **kwargs: Any) -> None:
+            """Ask."""
+            assert await self.session.scalar(select(func.count()).select_from(Tag)) == ROWS
+
+    options: dict[str, Any] = {"deadline": 0.1, "on_limit": "stop", "batch_size": 20}
+    for resource in (Asking(pg_engine, **options), TagResource(pg_engine, **options)):
+        async with resource.stream("csv", slow) as stream:
+            async for _ in stream:
+                pass
+        assert stream.result.stopped == "deadline" or isinstance(resource, TagResource)
+    both: dict[str, Any] = {
+        "slow": (Asking(pg_engine, **options), slow),
+        "all": TagResource(pg_engine),
+    }
+    result = await export_workbook(both, io.BytesIO(), "xlsx")
+    assert result.sheets["slow"].stopped == "deadline"
+    assert result.sheets["all"].rows == ROWS
+    async with pg_engine.connect() as connection:
+        async with Asking(connection, **options).stream("csv", slow) as stream:
+            async for _ in stream:
+                pass
+        assert await connection.scalar(select(func.count()).select_from(Tag)) == ROWS
+
+
+async def test_deadline_of_a_reader_that_stands_still(pg_engine: AsyncEngine) -> None:
+    """The database is free soon after the deadline, and the reader learns of it."""
+    await create(pg_engine, [Tag(id=i, name=f"tag {i}" * 100) for i in range(1, ROWS + 1)])
+    resource = TagResource(pg_engine, deadline=0.2, chunk_size=64, batch_size=10)
+    held = text(
+        "select count(*) from pg_stat_activity where state <> 'idle' and pid <> pg_backend_pid()"
+        " and query like '%tag%'"
+    )
+    with pytest.raises(LimitError, match="deadline"):
+        async with resource.stream("json") as stream:
+            await anext(stream)
+            await asyncio.sleep(1.6)
+            async with pg_engine.connect() as connection:
+                assert await connection.scalar(held) == 0
+            async for _ in stream:
+                pass
 
 
 async def test_deadline_of_a_slow_reader(tags: AsyncEngine) -> None:

@@ -1,15 +1,21 @@
 """A file, its rejects and its manifest: all of them or none."""
 
+# ruff: noqa: ASYNC240 - a test may look at files
+
 from __future__ import annotations
 
+import asyncio
 import csv
+import gc
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stepping import Steps
 
 from async_export import (
     ConfigurationError,
@@ -178,6 +184,74 @@ async def test_a_failing_export_leaves_what_was_there(path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         await NameResource(on_error="skip").export_to(path, _FailingAtTheEnd(), ROWS, manifest=True)
     assert {each: each.read_bytes() for each in path.parent.iterdir()} == before
+
+
+async def test_somebody_elses_files_stay(path: Path) -> None:
+    """Only what an export wrote is replaced or removed with the file."""
+    others = {
+        path.with_name(f"{path.name}.{each}"): f"not ours: {each}"
+        for each in ("manifest.json", "rejects.csv")
+    }
+    for each, text in others.items():
+        each.write_text(text)
+    await FineResource().export_to(path, queryset=ROWS)
+    path.unlink()
+    await FineResource().export_to(path, queryset=ROWS, overwrite=False)
+    assert {each: each.read_text() for each in others} == others
+    path.unlink()
+    await NameResource(on_error="skip").export_to(path, queryset=ROWS, manifest=True)
+    path.unlink()
+    await FineResource().export_to(path, queryset=ROWS, overwrite=False)
+    assert len(list(path.parent.iterdir())) == 3
+
+
+async def test_what_stands_beside_is_as_private(path: Path) -> None:
+    """Rejects and manifest have the permissions of the file that is replaced."""
+    path.touch(0o600)
+    await NameResource(on_error="skip").export_to(path, queryset=ROWS, manifest=True)
+    modes = {each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    assert (len(list(path.parent.iterdir())), modes) == (3, {0o600})
+
+
+async def test_another_working_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook that changes it changes nothing for the export."""
+    other = path.parent / "other"
+    other.mkdir()
+    monkeypatch.chdir(path.parent)
+
+    class Moving(NameResource):
+        """Goes elsewhere."""
+
+        def before_export(self, queryset: Any, **kwargs: Any) -> None:
+            """Go."""
+            monkeypatch.chdir(other)
+
+    await Moving(on_error="skip").export_to(path.name, queryset=ROWS, manifest=True)
+    assert list(other.iterdir()) == []
+    assert (await verify_export(path)).ok
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_cancelled_while_publishing(path: Path, times: int) -> None:
+    """All of it is there, or nothing, however often the export is cancelled."""
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    wait = 0
+    while True:
+        wait += 1
+        steps = Steps(range(wait, wait + times))
+        resource = NameResource(on_error="skip")
+        with suppress(asyncio.CancelledError):
+            await steps.run(resource.export_to(path, queryset=ROWS, manifest=True))
+        left = list(path.parent.iterdir())
+        assert len(left) in {0, 3}
+        if left:
+            assert (await verify_export(path)).ok
+        for each in left:
+            each.unlink()
+        gc.collect()
+        assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+        if steps.count < wait:
+            return
 
 
 class _FailingAtTheEnd(CSVEncoder):

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from async_export import Field, ModelResource, Resource, export_workbook
+from async_export.cli.verification import verify_files
 from async_export.manifests import Tally, make_manifest, manifest_path, rejects_path
 from async_export.results import ExportResult, WorkbookResult
 from async_export.verify import verify_export
@@ -656,10 +657,10 @@ async def test_a_time_out_of_reach(originals: dict[str, bytes], tmp_path: Path, 
 
 
 async def test_a_manifest_of_any_depth(originals: dict[str, bytes], tmp_path: Path) -> None:
-    """However deep a manifest is, it is a finding."""
+    """However deep a manifest is, it is a finding, also where the stack is just too short."""
     path = restore(originals, tmp_path, "books.csv")
     codes = set()
-    for depth in range(940, 1001):
+    for depth in (*range(900, 1010), 200_000):
         deep = b"[" * depth + b"]" * depth
         data = b'{"manifest_version":2,"checksum":"x","a":%s}' % deep
         manifest_of(path).write_bytes(data)
@@ -699,7 +700,9 @@ def table_of(*columns: str) -> ExportResult:
     "result",
     [
         table_of(*names_of(10_000, 63)),
-        WorkbookResult(0, "", 0.1, "zip", dict.fromkeys(names_of(1000, 9), table_of(*"ab" * 25))),
+        WorkbookResult(
+            0, "", 0.1, "zip", dict.fromkeys(names_of(1000, 9), table_of(*["a" * 30] * 50))
+        ),
     ],
     ids=["columns", "sheets"],
 )
@@ -754,6 +757,20 @@ async def test_odd_paths(
     restore(originals, tmp_path, "books.csv")
     monkeypatch.chdir(tmp_path)
     assert not (await verify_export(path)).ok
+
+
+def test_a_name_that_cannot_be_printed(
+    originals: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line tells of a file whose name is no text in the encoding of stdout."""
+    restore(originals, tmp_path, "books.csv")
+    odd = tmp_path / os.fsdecode(b"b\xff.csv")
+    (tmp_path / "books.csv").rename(odd)
+    manifest_of(tmp_path / "books.csv").rename(manifest_of(odd))
+    assert verify_files([str(odd)], as_json=False)
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{tmp_path}/b\\udcff.csv: 300 rows, ")
+    assert told.err == ""
 
 
 async def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def why_no_copy(draft: Draft, items: Sequence[DraftField]) -> str:
     if form is None:
         return "the format is made of records"
     options = draft.hooks.options
-    if options.on_limit == "stop" and (options.max_rows, options.max_bytes) != (None, None):
+    limits = (options.max_rows, options.max_bytes, options.deadline)
+    if options.on_limit == "stop" and any(each is not None for each in limits):
         return "on_limit='stop' ends after a record, which takes them one by one"
     why = _why_connection_is_used(draft, items)
     if why:

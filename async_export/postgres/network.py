@@ -57,15 +57,18 @@ class Watchdog:
         self._connection = connection
 
     def arm(self, seconds: float | None = None) -> None:
-        """Begin to count, if that has not begun.
+        """Begin to count, or count to an earlier end.
 
         Args:
             seconds: How long to wait, if it is another time than usual.
         """
-        if self._connection is not None and self._handle is None:
-            loop = asyncio.get_running_loop()
-            delay = self._seconds if seconds is None else seconds
-            self._handle = loop.call_later(delay, self._connection.terminate)
+        if self._connection is None:
+            return
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (self._seconds if seconds is None else seconds)
+        if self._handle is None or end < self._handle.when():
+            self.relax()
+            self._handle = loop.call_at(end, self._connection.terminate)
 
     def relax(self) -> None:
         """Stop counting."""

@@ -21,6 +21,8 @@ __all__ = ("needs_pgbouncer", "needs_postgres", "pgbouncer", "postgres", "privat
 _BINARIES = Path("/usr/lib/postgresql/15/bin")
 _PGBOUNCER = Path("/usr/sbin/pgbouncer")
 
+_INITDB = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+
 needs_postgres = pytest.mark.skipif(
     not (_BINARIES / "postgres").exists(), reason="needs Debian's package postgresql-15"
 )
@@ -65,7 +67,7 @@ def postgres(
     _make(folder)
     cluster = str(folder / "cluster")
     if primary is None:
-        _run("initdb", "-D", cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
+        _run("initdb", "-D", cluster, "-U", "postgres", *_INITDB)
     else:
         _run("pg_basebackup", "-D", cluster, "-d", _libpq(primary), "-R", "-c", "fast", "--no-sync")
     every = {
