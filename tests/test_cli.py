@@ -40,7 +40,7 @@ from async_export import (
 from async_export.cli import run
 from async_export.cli.codes import EXIT_CODES, ExitCode, code_of
 from async_export.cli.notices import masked
-from async_export.cli.output import Output
+from async_export.cli.output import Output, write
 from async_export.cli.totals import Total, TotalMode
 from async_export.errors import ConfigurationError
 from async_export.formats import _registry
@@ -862,12 +862,15 @@ def test_binary_formats_do_not_go_to_a_terminal(monkeypatch: pytest.MonkeyPatch)
         def end(self) -> bytes:
             return b""
 
-    assert Output("-", "blob").encoder().name == "blob"
+    def written(path: str, name: str) -> int:
+        return write(ListResource().stream(name), Output(path, name), Total(), None).rows
+
+    assert written("-", "blob") == 5
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    with pytest.raises(ConfigurationError, match="not for a terminal"):
-        Output("-", "blob").encoder()
-    assert Output("-", "json").encoder().name == "json"
-    assert Output("x.blob").encoder().name == "blob"
+    with pytest.raises(ConfigurationError, match="blob is not for a terminal"):
+        written("-", "blob")
+    assert written("-", "json") == 5
+    assert written("x.blob", "blob") == 5
 
 
 def test_a_device_is_written_to(capfd: pytest.CaptureFixture[str]) -> None:

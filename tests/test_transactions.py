@@ -24,6 +24,7 @@ from async_export import (
     Field,
     ModelResource,
     Resource,
+    SourceError,
     export_workbook,
 )
 from async_export.widgets import ManyToManyWidget
@@ -334,6 +335,112 @@ async def test_changed_before_it_could_be_locked(
         await Unlocked(shop).export(locked=[], change=run)
     assert caught.value.is_retryable
     assert "author" in str(caught.value)
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+async def test_emptied_after_the_callers_snapshot(
+    shop: AsyncEngine, pg_connection: asyncpg.Connection, level: str
+) -> None:
+    """In a caller's transaction nothing can be locked before; it is found all the same."""
+    async with shop.connect() as connection:
+        bind = await connection.execution_options(isolation_level=level)
+        await bind.execute(text("select 1"))
+        await bind.execute(text("select count(*) from tag"))
+        await pg_connection.execute("truncate book cascade")
+        for name in ("csv", "xlsx"):
+            with pytest.raises(ConflictError, match="rewritten"):
+                async with Looking(bind).stream(name, locked=[]) as stream:
+                    async for _ in stream:
+                        pass
+    async with shop.connect() as connection:
+        assert len(await Looking(connection).export(locked=[])) == 0
+
+
+class LookingUp(Resource):
+    """Objects at hand, with what a table says of them."""
+
+    id = Field()
+
+    class Meta:
+        """Its options."""
+
+        hooks_use_database = True
+
+    async def before_export(self, queryset: Any, **kwargs: Any) -> None:
+        """Take the snapshot, and let somebody empty the table."""
+        await self.session.scalar(text("select 1"))
+        await kwargs["change"]()
+
+    async def prepare_batch(self, batch: Any, **kwargs: Any) -> None:
+        """Look up."""
+        await self.session.execute(text("select id, name from author"))
+
+
+async def test_emptied_tables_of_hooks(
+    shop: AsyncEngine, pg_connection: asyncpg.Connection
+) -> None:
+    """What only a hook reads is looked at, too, whatever the queryset is."""
+
+    async def change() -> None:
+        await pg_connection.execute("truncate author cascade")
+
+    with pytest.raises(ConflictError, match="author was rewritten"):
+        await LookingUp(shop).export([{"id": 1}], change=change)
+
+
+async def test_emptied_tables_and_limits(
+    shop: AsyncEngine, pg_connection: asyncpg.Connection
+) -> None:
+    """An export that a limit ends in good order is looked at like any other."""
+
+    async def change() -> None:
+        await pg_connection.execute("truncate author cascade")
+
+    resource = LateResource(shop, max_rows=2, on_limit="stop")
+    with pytest.raises(ConflictError, match="author was rewritten"):
+        await resource.export(select(Book).where(Book.id > 0), locked=[], change=change)
+
+
+async def test_schemas_that_a_statement_translates(
+    shop: AsyncEngine, pg_connection: asyncpg.Connection, pg_schema: str
+) -> None:
+    """Its own execution options say where its tables are."""
+    other = f"{pg_schema}_other"
+    await pg_connection.execute(
+        f"create schema {other}; create table {other}.tag (id integer, name text);"
+        f"insert into {other}.tag values (7, 'elsewhere')"
+    )
+    try:
+        columns = select(Tag.id, Tag.name)
+        for statement in (columns, select(Tag), select(Tag.__table__)):
+            moved = statement.execution_options(schema_translate_map={None: other})
+            for name in ("csv", "jsonl", "xlsx"):
+                async with LookingAtAnything(shop).stream(name, moved, locked=[]) as stream:
+                    async for _ in stream:
+                        pass
+                assert stream.result.rows == 1
+    finally:
+        await pg_connection.execute(f"drop schema {other} cascade")
+
+
+def _fail_before() -> None:
+    raise asyncpg.SerializationError("canary")
+
+
+async def test_a_retry_inherits_nothing(shop: AsyncEngine) -> None:
+    """What the caller is handling is no cause of the next error."""
+    broken = select(Book).where(text("1 / (id - 3) >= 0"))
+    for resource, queryset in (
+        (Looking(shop), broken),
+        (LookingAtAnything(shop), select(text("1 / 0 as n"))),
+    ):
+        try:
+            _fail_before()
+        except asyncpg.SerializationError:
+            with pytest.raises(SourceError) as caught:
+                await resource.export(queryset, locked=[])
+            assert caught.value.sqlstate == "22012"
+            assert "canary" not in str(caught.value)
 
 
 async def test_harmless_changes_pass(shop: AsyncEngine, pg_connection: asyncpg.Connection) -> None:

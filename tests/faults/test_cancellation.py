@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, suppress
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import asyncpg
 import pytest
 from conditions import NETWORK_SECONDS, SECONDS, Conditions
 from proxy import Proxy
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from stepping import Steps
 from subjects import STRATEGIES, TARGETS, Book, Target, gated, publish, sampled
 
@@ -212,6 +214,87 @@ async def test_cancelled_in_a_black_hole(
         await task
     assert isinstance(outcome.error, asyncio.CancelledError)
     assert seconds < NETWORK_SECONDS
+
+
+async def test_cancelled_in_a_black_hole_behind_a_lock(
+    proxied: Conditions, watcher: asyncpg.Connection, fault_schema: str, tmp_path: Path
+) -> None:
+    """So it does while it waits for a lock, where a transaction of its own is just beginning."""
+    resource, path = STRATEGIES["rows-cursor"](proxied.engine), tmp_path / "books.csv"
+    assert proxied.proxy is not None
+    seconds = 0.0
+    async with proxied.fault(resource, path, cancelled=True, within=NETWORK_SECONDS) as outcome:
+        async with watcher.transaction():
+            await watcher.execute(f"lock table {fault_schema}.book in access exclusive mode")
+            task = asyncio.create_task(export(resource, "file", path, "csv", some()))
+            await asyncio.sleep(0.3)
+            proxied.proxy.stall()
+            started = time.perf_counter()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            seconds = time.perf_counter() - started
+        proxied.proxy.restore()
+        await task
+    assert isinstance(outcome.error, asyncio.CancelledError)
+    assert seconds < NETWORK_SECONDS
+
+
+@pytest.mark.parametrize("kind", ["connection", "session"])
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+async def test_callers_cancelled_in_a_black_hole(
+    proxied: Conditions, strategy: type[ModelResource], kind: str
+) -> None:
+    """On a caller's connection or session as well, and with CancelledError."""
+    assert proxied.proxy is not None
+    resource = strategy(proxied.engine)
+    async with proxied.fault(resource, cancelled=True, within=NETWORK_SECONDS):
+        opened: Any = AsyncSession if kind == "session" else AsyncEngine.connect
+        async with proxied.gate(), opened(proxied.engine) as bind:
+            gate = gated(FIRST_ROWS // 2, proxied.key)
+            task = asyncio.create_task(strategy(bind).export_to(io.BytesIO(), "csv", gate))
+            await proxied.waiting()
+            proxied.proxy.stall()
+            started = time.perf_counter()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.perf_counter() - started < NETWORK_SECONDS
+        proxied.proxy.restore()
+        raise asyncio.CancelledError  # for whoever checks
+
+
+@pytest.mark.parametrize("kind", ["connection", "session"])
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+async def test_callers_cancelled_at_every_wait(
+    conditions: Conditions, strategy: type[ModelResource], kind: str
+) -> None:
+    """The caller's connection is free afterwards, and CancelledError arrives."""
+    resource = strategy(conditions.engine)
+    expected = await conditions._bytes(resource, "csv", some())
+    wait = 0
+    while True:
+        wait += 3
+        steps = Steps([wait])
+        opened: Any = AsyncSession if kind == "session" else AsyncEngine.connect
+        async with (
+            conditions.fault(
+                resource, queryset=some(), expected=expected, cancelled=True
+            ) as outcome,
+            opened(conditions.engine) as bind,
+        ):
+            file = io.BytesIO()
+            await steps.run(export_with(strategy(bind), file))
+        if steps.count < wait:
+            assert outcome.error is None
+            assert file.getvalue() == expected
+            return
+        assert isinstance(outcome.error, asyncio.CancelledError)
+
+
+async def export_with(resource: ModelResource, file: io.BytesIO) -> None:
+    """Export the first books to *file*."""
+    await resource.export_to(file, "csv", some())
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
