@@ -25,7 +25,7 @@ from async_export.postgres.network import Watchdog, keep_alive
 from async_export.postgres.settings import FOREIGN_SETTINGS, TIMEOUTS, Foreign, text_settings
 from async_export.relations import Relations
 from async_export.results import Snapshot
-from async_export.transactions import begin, driver_of, isolation, look_up
+from async_export.transactions import begin, driver_of, isolation, look_up, unnamed_statements
 
 __all__ = (
     "Bind",
@@ -292,6 +292,7 @@ async def _enter(
         options = isolation(dialect, deferrable=deferrable)
         connection = await session.connection(arguments, execution_options=options)
     await _watch(watchdog, connection)
+    await stack.enter_async_context(unnamed_statements(connection))
     snapshot = await cancelled_once(begin(connection, found), watchdog)
     return Database(session, connection, session, is_own=True, snapshot=snapshot, watchdog=watchdog)
 

@@ -100,6 +100,39 @@ _FAULTS: Final = {
 }
 """By SQLSTATE, what ends an export."""
 
+_POOLER_FAULTS: Final = {
+    "query_wait_timeout": _Fault(
+        PoolExhaustedError,
+        "all connections of the pooler are in use for longer than its query_wait_timeout; raise "
+        "default_pool_size, or run fewer exports at once",
+        "query_wait_timeout",
+    ),
+    "max_client_conn": _Fault(
+        PoolExhaustedError,
+        "the pooler takes no more clients; raise its max_client_conn, or use smaller pools",
+        "max_client_conn",
+    ),
+    "query timeout": _Fault(
+        SourceTimeoutError,
+        "the query took longer than the pooler's query_timeout, which counts the time of a slow "
+        "reader, and which no client can turn off; raise it",
+        "query_timeout",
+    ),
+    "idle transaction timeout": _Fault(
+        SourceTimeoutError,
+        "the reader was slower than the pooler's idle_transaction_timeout, which no client can "
+        "turn off; raise it",
+        "idle_transaction_timeout",
+    ),
+    "startup parameter": _Fault(
+        SourceError,
+        "a pooler does not pass the engine's server_settings on; set them with ALTER ROLE … SET",
+    ),
+    "statement pooling": _Fault(SourceError, "an export is a transaction; use another pool_mode"),
+    "prepared statement": _Fault(SourceError, _POOLER),
+}
+"""By what PgBouncer, or a server behind it, says with the SQLSTATE 08P01."""
+
 _BY_REQUEST: Final = "the query was cancelled by pg_cancel_backend, or by whoever shut the server"
 
 _GONE: Final = (
@@ -205,7 +238,7 @@ def _cause(chain: list[BaseException]) -> BaseException:
     # SQLAlchemy's adapters repeat the code of the driver's own error.
     own = [each for each in told if isinstance(each, asyncpg.PostgresError)]
     # That a connection is lost, asyncpg finds out by itself, after what the server said.
-    servers = (each for each in own if not isinstance(each, asyncpg.PostgresConnectionError))
+    servers = (each for each in own if not isinstance(each, asyncpg.ConnectionDoesNotExistError))
     return next(servers, (own or told or [_innermost(chain)])[0])
 
 
@@ -229,17 +262,31 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _fault(chain: list[BaseException], cause: BaseException, sqlstate: str | None) -> _Fault:
-    if sqlstate == "57014" and "user request" in str(cause):
-        return _Fault(SourceError, _BY_REQUEST)
-    if sqlstate in _FAULTS:
-        return _FAULTS[sqlstate]
-    if sqlstate is not None and sqlstate.startswith("08"):
-        return _LOST
+    known = _by_code(sqlstate, str(cause))
+    if known is not None:
+        return known
     if any(isinstance(each, PoolTimeoutError) for each in chain):
         return _Fault(PoolExhaustedError, _POOL, "pool_timeout")
+    if any(isinstance(each, asyncpg.ProtocolError) for each in chain):
+        # What came back is not what was asked for: the name was that of another statement.
+        return _Fault(SourceError, _POOLER)
     if sqlstate is None and any(_is_loss(each) for each in chain):
         return _UNREACHED if isinstance(cause, OSError) else _LOST
     return _Fault(SourceError, "")
+
+
+def _by_code(sqlstate: str | None, message: str) -> _Fault | None:
+    """Give what a code of the server's, or of a pooler's, stands for."""
+    if sqlstate is None:
+        return None
+    if sqlstate == "57014" and "user request" in message:
+        return _Fault(SourceError, _BY_REQUEST)
+    if sqlstate == "08P01":
+        told = (fault for text, fault in _POOLER_FAULTS.items() if text in message)
+        return next(told, _Fault(SourceError, ""))
+    if sqlstate.startswith("08"):
+        return _LOST
+    return _FAULTS.get(sqlstate)
 
 
 _LOST: Final = _Fault(ConnectionLostError, _GONE)
@@ -261,7 +308,8 @@ def _is_of_statement(error: Any, sqlstate: str) -> bool:
     Functions may raise any state with any text. Casts to names of relations and the like repeat
     what they cannot find; only what the statement itself names wrongly has a position.
     """
-    if str(getattr(error, "server_source_filename", "")).startswith("pl"):
+    source = str(getattr(error, "server_source_filename", ""))
+    if source.startswith("pl") and not source.startswith("plan"):
         return False
     is_named = sqlstate != "42501" and sqlstate.startswith("42")
     return not is_named or getattr(error, "position", None) is not None

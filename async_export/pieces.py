@@ -11,7 +11,13 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from async_export.errors import ConfigurationError, EncodeError, ExportError, FormatLimitError
+from async_export.errors import (
+    ConfigurationError,
+    ConnectionLostError,
+    EncodeError,
+    ExportError,
+    FormatLimitError,
+)
 from async_export.formats import (
     CopyForm,
     Encoder,
@@ -256,7 +262,14 @@ async def _spliced(run: Run, splice: Splice, encoder: Encoder) -> AsyncGenerator
         async for chunk in chunks:
             # A row of megabytes is one chunk.
             is_huge = len(chunk) > HUGE_CHUNK
-            rows = await _call(splice.split, chunk, in_thread=is_huge)
+            try:
+                rows = await _call(splice.split, chunk, in_thread=is_huge)
+            except ValueError as error:
+                # A pooler that ends a query puts its message wherever the server's have got to.
+                raise ConnectionLostError(
+                    "COPY was ended inside of a row, by a pooler or what else is before the server",
+                    run.rows,
+                ) from error
             done = 0
             while done < rows:
                 stop = min(done + min(size.rows, run.slice_rows), rows)

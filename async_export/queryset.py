@@ -216,7 +216,8 @@ class CursorSource:
 
 
 async def _opened(driver: asyncpg.Connection, sql: str) -> Any:
-    return await driver.cursor(sql)
+    # Without a name: behind a pooler, a named one would stay in somebody else's session.
+    return await (await driver.prepare(sql, name="")).cursor()
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from async_export.postgres.settings import OWN_SETTINGS, set_command
 from async_export.relations import Relations
 from async_export.results import Snapshot
 
-__all__ = ("LookUp", "begin", "driver_of", "isolation", "look_up")
+__all__ = ("LookUp", "begin", "driver_of", "isolation", "look_up", "unnamed_statements")
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,28 @@ async def driver_of(connection: AsyncConnection) -> Any:
     return fairy.driver_connection
 
 
+@asynccontextmanager
+async def unnamed_statements(connection: AsyncConnection) -> AsyncGenerator[None]:
+    """Let SQLAlchemy prepare statements without names for a while, in a transaction.
+
+    Behind a pooler a name may mean nothing in the next session, or somebody else's statement, and
+    a statement that has one stays in the last session.
+    """
+    if connection.dialect.driver != "asyncpg":
+        yield
+        return
+    adapter: Any = (await connection.get_raw_connection()).dbapi_connection
+    names = ("_prepared_statement_cache", "_prepared_statement_name_func")
+    before = [getattr(adapter, name) for name in names]
+    try:
+        for name, value in zip(names, (None, str), strict=True):
+            setattr(adapter, name, value)
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(adapter, name, value)
+
+
 def isolation(dialect: Dialect, *, deferrable: bool = False) -> dict[str, Any]:
     """Give the execution options of the transaction."""
     if dialect.name != "postgresql":
@@ -79,6 +101,13 @@ async def look_up(connection: AsyncConnection, relations: Relations, *, deferrab
         if deferrable:
             raise ConfigurationError("deferrable=True is for PostgreSQL")
         return LookUp()
+    async with unnamed_statements(connection):
+        return await _look_up(connection, relations, deferrable=deferrable)
+
+
+async def _look_up(
+    connection: AsyncConnection, relations: Relations, *, deferrable: bool
+) -> LookUp:
     settings = await connection.execute(OWN_SETTINGS)
     if deferrable and await connection.scalar(_IS_STANDBY):
         raise ConfigurationError(

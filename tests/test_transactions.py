@@ -393,12 +393,18 @@ async def test_emptied_tables_and_limits(
 ) -> None:
     """An export that a limit ends in good order is looked at like any other."""
 
-    async def change() -> None:
-        await pg_connection.execute("truncate author cascade")
+    class Untagged(Looking):
+        """Asks a table that nobody could know of, after somebody has emptied it."""
 
-    resource = LateResource(shop, max_rows=2, on_limit="stop")
-    with pytest.raises(ConflictError, match="author was rewritten"):
-        await resource.export(select(Book).where(Book.id > 0), locked=[], change=change)
+        async def filter_export(self, queryset: Any, **kwargs: Any) -> Any:
+            """Ask."""
+            await self.session.scalar(text("select 1"))
+            await pg_connection.execute("truncate tag cascade")
+            return queryset.where(~select(Tag.id).exists())
+
+    await pg_connection.execute("insert into tag values (1, 'x')")
+    with pytest.raises(ConflictError, match="tag was rewritten"):
+        await Untagged(shop, max_rows=2, on_limit="stop").export(locked=[])
 
 
 async def test_schemas_that_a_statement_translates(

@@ -109,7 +109,7 @@ class CSVSplice:
         self._parts = lines.split(marker)
         rows, rest = divmod(len(self._parts) - 1, self._stride)
         if rest:
-            raise AssertionError("a marker is missing in what COPY wrote")
+            raise ValueError("a marker is missing in what COPY wrote")
         return rows
 
     def reads(self, start: int, stop: int) -> list[Sequence[str]]:
