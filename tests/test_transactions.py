@@ -411,6 +411,16 @@ async def test_schemas_that_a_statement_translates(
     shop: AsyncEngine, pg_connection: asyncpg.Connection, pg_schema: str
 ) -> None:
     """Its own execution options say where its tables are."""
+
+    class TagResource(Looking):
+        """Another model."""
+
+        class Meta:
+            """Its options."""
+
+            model = Tag
+            fields = ("id", "name")
+
     other = f"{pg_schema}_other"
     await pg_connection.execute(
         f"create schema {other}; create table {other}.tag (id integer, name text);"
@@ -421,7 +431,7 @@ async def test_schemas_that_a_statement_translates(
         for statement in (columns, select(Tag), select(Tag.__table__)):
             moved = statement.execution_options(schema_translate_map={None: other})
             for name in ("csv", "jsonl", "xlsx"):
-                async with LookingAtAnything(shop).stream(name, moved, locked=[]) as stream:
+                async with TagResource(shop).stream(name, moved, locked=[]) as stream:
                     async for _ in stream:
                         pass
                 assert stream.result.rows == 1
