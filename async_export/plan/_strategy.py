@@ -80,11 +80,18 @@ def why_no_driver(draft: Draft) -> str:
     database, queried = draft.database, draft.queried
     if queried is None or database is None or database.dialect.driver != "asyncpg":
         return "the driver is not asyncpg"
-    if queried.mapper is None and not hasattr(queried.statement, "subquery"):
+    if queried.mapper is None and not _can_be_wrapped(queried):
         return "the queryset cannot be wrapped"
     if database.translates_schemas(queried.statement):
         return "the connection translates the names of schemas"
     return ""
+
+
+def _can_be_wrapped(queried: Queried) -> bool:
+    """Tell whether another statement can select all of the queryset's columns."""
+    if not hasattr(queried.statement, "subquery"):
+        return False
+    return len(queried.statement.subquery().columns) == len(queried.columns)
 
 
 def why_no_text(draft: Draft) -> str:
