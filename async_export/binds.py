@@ -339,11 +339,20 @@ async def _foreign_settings(connection: AsyncConnection) -> tuple[Foreign, dict[
 
 
 async def _leave(database: Database) -> None:
-    """Give the caller's connection back."""
-    database.watchdog.disarm()
-    if database.dialect.driver == "asyncpg" and not database.connection.invalidated:
-        with suppress(*DATABASE_ERRORS):
-            if (await database.driver()).is_closed():
+    """Give the caller's connection back: free of the export's query, or closed."""
+    if database.dialect.driver != "asyncpg" or database.connection.invalidated:
+        database.watchdog.disarm()
+        return
+    with suppress(*DATABASE_ERRORS):
+        driver = await database.driver()
+        try:
+            if database.watchdog.is_armed:
+                # Whatever comes next would wait for the end of the query, without a watchdog.
+                with anyio.CancelScope(shield=True):
+                    await driver.execute("select")
+        finally:
+            database.watchdog.disarm()
+            if driver.is_closed():
                 # Or the caller's own rollback would fail, and hide the error that tells why.
                 await database.connection.invalidate()
 

@@ -70,6 +70,11 @@ class Watchdog:
             self.relax()
             self._handle = loop.call_at(end, self._connection.terminate)
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether it counts."""
+        return self._handle is not None
+
     def relax(self) -> None:
         """Stop counting."""
         if self._handle is not None:
