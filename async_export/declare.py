@@ -215,7 +215,14 @@ def check_paths(cls: type, mapper: Mapper[Any], paths: Iterable[str]) -> None:
 
 def when_configured(mapper: Mapper[Any], check: Callable[[], None]) -> None:
     """Run *check* once the mappers are configured: now, if they are."""
-    if mapper.configured:
-        check()
-    else:
-        event.listen(Mapper, "after_configured", check, once=True)
+    checks = [check]
+
+    def look() -> None:
+        # The event is that of all registries. Before it is the turn of this one, the check would
+        # begin to configure it, and so on with the next: a recursion as deep as there are some.
+        if mapper.configured and checks:
+            checks.pop()()
+
+    look()
+    if checks:
+        event.listen(Mapper, "after_configured", look)

@@ -10,6 +10,7 @@ from library import Author, Base, Book, BookResource, bytes_of, fill, records_of
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import (
+    DeclarativeBase,
     Mapped,
     configure_mappers,
     declarative_base,
@@ -772,3 +773,18 @@ def test_a_table_without_key() -> None:
     plain = Table("plain", MetaData(), Column("a", Integer))
     made = resource_factory(plain, meta_options={"fields": ("a",)})
     assert "ORDER BY" not in str(made().get_queryset())
+
+
+def test_many_registries() -> None:
+    """Resources of many registries are checked, each when its own has been configured."""
+    classes: list[Any] = []
+    for number in range(200):
+        base: Any = type(f"Base{number}", (DeclarativeBase,), {})
+        columns = {"id": mapped_column(Integer, primary_key=True)}
+        model = type(f"Model{number}", (base,), {"__tablename__": "thing", **columns})
+        classes.append(resource_factory(model, meta_options={"fields": ("id",)}))
+    mappers = [each._meta.model.__mapper__ for each in classes]
+    assert len(mappers[0].attrs) == 1  # which configures it
+    assert [each.configured for each in mappers] == [True, *[False] * 199]
+    configure_mappers()
+    assert all(each.configured for each in mappers)

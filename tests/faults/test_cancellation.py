@@ -117,13 +117,14 @@ async def proxied(
         await conditions.engine.dispose()
 
 
+_KINDS = ("connection", "session")
 _POOLS = {"warm": False, "cold": True}
 _TIMES = {"once": 1, "twice": 2}
 
 
 @pytest.mark.parametrize(
     ("strategy", "target", "name", "is_cold", "times"),
-    sampled(STRATEGIES, TARGETS, FORMATS, _POOLS, _TIMES, every=15),
+    sampled(STRATEGIES, TARGETS, FORMATS, _POOLS, _TIMES, every=27),
 )
 async def test_cancelled_at_every_wait(  # noqa: PLR0917 - the table has these axes
     conditions: Conditions,
@@ -185,8 +186,7 @@ async def _cancelled_by(way: str, work: Coroutine[Any, Any, None], conditions: C
             raise SiblingError
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+@pytest.mark.parametrize(("strategy", "name"), sampled(STRATEGIES, FORMATS, every=3))
 async def test_cancelled_in_a_black_hole(
     proxied: Conditions,
     tmp_path: Path,
@@ -240,8 +240,7 @@ async def test_cancelled_in_a_black_hole_behind_a_lock(
     assert seconds < NETWORK_SECONDS
 
 
-@pytest.mark.parametrize("kind", ["connection", "session"])
-@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+@pytest.mark.parametrize(("strategy", "kind"), sampled(STRATEGIES, _KINDS, every=5))
 async def test_callers_cancelled_in_a_black_hole(
     proxied: Conditions, strategy: type[ModelResource], kind: str
 ) -> None:
@@ -264,8 +263,7 @@ async def test_callers_cancelled_in_a_black_hole(
         raise asyncio.CancelledError  # for whoever checks
 
 
-@pytest.mark.parametrize("kind", ["connection", "session"])
-@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+@pytest.mark.parametrize(("strategy", "kind"), sampled(STRATEGIES, _KINDS, every=5))
 async def test_callers_cancelled_at_every_wait(
     conditions: Conditions, strategy: type[ModelResource], kind: str
 ) -> None:
