@@ -14,6 +14,7 @@ import anyio
 
 from async_export.errors import ConfigurationError, SinkError
 from async_export.manifests import (
+    MANIFEST_BYTES,
     ManifestError,
     Tally,
     make_manifest,
@@ -33,8 +34,7 @@ Result = TypeVar("Result", bound=ExportResult | WorkbookResult)
 logger = logging.getLogger(__name__)
 
 _LINE_BYTES: Final = 100
-_MANIFEST_BYTES: Final = 4_194_304
-"""How much of a file is looked at to find out whether an export wrote it."""
+"""The first line of rejects is shorter."""
 
 
 async def publish(stream: ByteStream[Result], sink: Sink, *, manifest: bool = False) -> Result:
@@ -133,7 +133,7 @@ def _is_ours(path: str) -> bool:
         with open(path, "rb") as file:  # noqa: PTH123 - as it was written
             if path.endswith(rejects_path("")):
                 return is_rejects(file.readline(_LINE_BYTES))
-            read_manifest(file.read(_MANIFEST_BYTES))
+            read_manifest(file.read(MANIFEST_BYTES))
     except (FileNotFoundError, ManifestError):
         return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -115,7 +115,9 @@ async def _look_up(
         )
     if connection.dialect.driver == "asyncpg":
         for statement in relations.statements:
-            await _parse(connection, statement)
+            # Where schemas are translated, its text would name other tables.
+            if not _schemas(connection) and not _schemas(statement):
+                await _parse(connection, statement)
     found = await connection.execute(READ_RELATIONS, _names(connection, relations.tables))
     rows = [tuple(row) for row in found]
     commands = [set_command(name, value) for name, value in settings]
@@ -144,11 +146,19 @@ async def _parse(connection: AsyncConnection, statement: Any) -> None:
             await describe(driver, sql)
 
 
+def _schemas(where: Any) -> Mapping[str | None, str]:
+    """Give the schemas in which tables are instead of their own."""
+    if isinstance(where, AsyncConnection):
+        assert where.sync_connection is not None
+        where = where.sync_connection
+    found: Mapping[str | None, str] | None
+    found = where.get_execution_options().get("schema_translate_map")
+    return found or {}
+
+
 def _names(connection: AsyncConnection, tables: Sequence[Table]) -> dict[str, list[Any]]:
     """Give the schemas and names of *tables*, where the engine puts them."""
-    assert connection.sync_connection is not None
-    options = connection.sync_connection.get_execution_options()
-    schemas = options.get("schema_translate_map") or {}
+    schemas = _schemas(connection)
     return {
         "schemas": [schemas.get(table.schema, table.schema) for table in tables],
         "names": [table.name for table in tables],

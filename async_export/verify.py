@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from async_export.manifests import (
     EDGE_BYTES,
+    MANIFEST_BYTES,
     Manifest,
     ManifestError,
     ManifestFault,
@@ -31,13 +32,6 @@ __all__ = ("Finding", "FindingCode", "Verification", "verify_export")
 
 _BLOCK_BYTES: Final = 262_144
 """Bytes that are looked at together, which keeps the event loop waiting for a millisecond or so."""
-
-_MANIFEST_BYTES: Final = 3_000_000
-"""What is longer is not read: parsing JSON keeps the event loop waiting, from a thread, too.
-
-The manifest of ten thousand columns has 0.7 MB, or 2.4 MB if their names are 63 emojis; that of a
-thousand sheets with fifty columns each has 2.3 MB.
-"""
 
 FindingCode: TypeAlias = (
     ManifestFault
@@ -144,8 +138,8 @@ def _collected(findings: list[Finding]) -> Iterator[None]:
 def _read_manifest(path: str) -> Manifest:
     with _opened(manifest_path(path), "the manifest", "manifest-missing") as file:
         size = os.fstat(file.fileno()).st_size
-        if size > _MANIFEST_BYTES:
-            message = f"the manifest has {size:,} bytes; it is read up to {_MANIFEST_BYTES:,}"
+        if size > MANIFEST_BYTES:
+            message = f"the manifest has {size:,} bytes; it is read up to {MANIFEST_BYTES:,}"
             raise _FoundError(Finding("manifest-too-long", message))
         data = file.read(size)
     try:
