@@ -25,7 +25,14 @@ from async_export.postgres.network import Watchdog, keep_alive
 from async_export.postgres.settings import FOREIGN_SETTINGS, TIMEOUTS, Foreign, text_settings
 from async_export.relations import Relations
 from async_export.results import Snapshot
-from async_export.transactions import begin, driver_of, isolation, look_up, unnamed_statements
+from async_export.transactions import (
+    begin,
+    driver_of,
+    isolation,
+    look_up,
+    schemas_of,
+    unnamed_statements,
+)
 
 __all__ = (
     "Bind",
@@ -180,12 +187,7 @@ class Database:
 
     def translates_schemas(self, statement: Any) -> bool:
         """Tell whether the tables of *statement* are in other schemas than their own."""
-        connection = self.connection.sync_connection
-        assert connection is not None
-        return any(
-            each.get_execution_options().get("schema_translate_map")
-            for each in (connection, statement)
-        )
+        return bool(schemas_of(self.connection) or schemas_of(statement))
 
     @property
     def is_postgresql(self) -> bool:

@@ -21,7 +21,15 @@ from async_export.postgres.settings import OWN_SETTINGS, set_command
 from async_export.relations import Relations
 from async_export.results import Snapshot
 
-__all__ = ("LookUp", "begin", "driver_of", "isolation", "look_up", "unnamed_statements")
+__all__ = (
+    "LookUp",
+    "begin",
+    "driver_of",
+    "isolation",
+    "look_up",
+    "schemas_of",
+    "unnamed_statements",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +124,7 @@ async def _look_up(
     if connection.dialect.driver == "asyncpg":
         for statement in relations.statements:
             # Where schemas are translated, its text would name other tables.
-            if not _schemas(connection) and not _schemas(statement):
+            if not schemas_of(connection) and not schemas_of(statement):
                 await _parse(connection, statement)
     found = await connection.execute(READ_RELATIONS, _names(connection, relations.tables))
     rows = [tuple(row) for row in found]
@@ -146,7 +154,7 @@ async def _parse(connection: AsyncConnection, statement: Any) -> None:
             await describe(driver, sql)
 
 
-def _schemas(where: Any) -> Mapping[str | None, str]:
+def schemas_of(where: Any) -> Mapping[str | None, str]:
     """Give the schemas in which tables are instead of their own."""
     if isinstance(where, AsyncConnection):
         assert where.sync_connection is not None
@@ -158,7 +166,7 @@ def _schemas(where: Any) -> Mapping[str | None, str]:
 
 def _names(connection: AsyncConnection, tables: Sequence[Table]) -> dict[str, list[Any]]:
     """Give the schemas and names of *tables*, where the engine puts them."""
-    schemas = _schemas(connection)
+    schemas = schemas_of(connection)
     return {
         "schemas": [schemas.get(table.schema, table.schema) for table in tables],
         "names": [table.name for table in tables],
