@@ -28,17 +28,23 @@ class Reporter:
         self._started = started
         self._due = started + _SECONDS
 
-    async def tell(self, rows: int, size: int, total: int | None, *, is_last: bool = False) -> None:
-        """Tell the progress, if it is time to.
+    def is_due(self, *, is_last: bool) -> bool:
+        """Tell whether there is something to tell.
+
+        Args:
+            is_last: Whether it is the end, which is told in any case.
+        """
+        return self._callback is not None and (is_last or time.perf_counter() >= self._due)
+
+    async def tell(self, rows: int, size: int, total: int | None) -> None:
+        """Tell the progress, now that it is due.
 
         Args:
             rows: Records made.
             size: Bytes made.
             total: How many records there will be.
-            is_last: Whether it is the end, which is told in any case.
         """
+        assert self._callback is not None
         now = time.perf_counter()
-        if self._callback is None or (now < self._due and not is_last):
-            return
         self._due = now + _SECONDS
         await maybe_await(self._callback(Progress(rows, size, total, now - self._started)))

@@ -316,9 +316,11 @@ class Run:
 
     async def tell(self, *, is_last: bool = False) -> None:
         """Tell whoever wants to know how far the export is."""
+        if not self._reporter.is_due(is_last=is_last):
+            return
         is_counted = isinstance(self.queryset, Sized) and not is_statement(self.queryset)
         total = len(self.queryset) if is_counted else None
-        told = partial(self._reporter.tell, self.rows, self.bytes, total, is_last=is_last)
+        told = partial(self._reporter.tell, self.rows, self.bytes, total)
         await self.limits.in_time_to_end(told, self.rows)
 
     def _slice_rows(self) -> int:
